@@ -1,0 +1,13 @@
+#pragma once
+/*
+ * Warnings and debug lines on standard error, "holm: warning: ...". Errors are returned, not logged.
+ * Debug topics are switched on by HOLM_DEBUG=topic[,topic] or HOLM_DEBUG=all. Any thread.
+ */
+#include "base/err.h"
+
+void log_warn(const char *fmt, ...) printf_like(1, 2);
+/* The same text is said once per process. */
+void log_warn_once(const char *fmt, ...) printf_like(1, 2);
+void log_debug(const char *topic, const char *fmt, ...) printf_like(2, 3);
+/* Where warnings go from now on: a descriptor that stays the caller's. Standard error at first. */
+void log_to(int fd);

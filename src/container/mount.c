@@ -1,0 +1,402 @@
+/* See mount.h. */
+#include "container/mount.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/fd.h"
+#include "base/strv.h"
+#include "container/namespace.h"
+
+#define MAX_LINKS 40
+
+/* ---- leaves */
+
+int tree_open(int dirfd, const char *path, bool recursive)
+{
+	unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? AT_RECURSIVE : 0) |
+			 (*path ? 0 : AT_EMPTY_PATH);
+	int fd = open_tree(dirfd, path, flags);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int tree_attach(int tree, int dest)
+{
+	const unsigned flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
+
+	return move_mount(tree, "", dest, "", flags) < 0 ? -errno : 0;
+}
+
+int tree_set(int tree, uint64_t set, uint64_t clear, unsigned long propagation, bool recursive)
+{
+	struct mount_attr attr = { .attr_set = set, .attr_clr = clear, .propagation = propagation };
+	unsigned flags = AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0);
+
+	return mount_setattr(tree, "", flags, &attr, sizeof(attr)) < 0 ? -errno : 0;
+}
+
+int mount_on(int dest, const char *type, const char *source, unsigned long flags, const char *data)
+{
+	char path[32];
+
+	/* The host's /proc: this happens before the root is changed. */
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", dest);
+	return mount(source, path, type, flags, data) < 0 ? -errno : 0;
+}
+
+static int open_point(int root, const char *path, bool is_dir, unsigned links);
+
+/* Where a link that leads to nothing points, as a path from the root. */
+static char *dangling_target(int parent, const char *name, const char *parent_path)
+{
+	char target[PATH_MAX];
+	ssize_t n = readlinkat(parent, name, target, sizeof(target) - 1);
+
+	if (n <= 0)
+		return NULL;
+	target[n] = '\0';
+	return target[0] == '/' ? xstrdup(target) : xasprintf("%s/%s", parent_path, target);
+}
+
+static int make_point(int root, const char *path, bool is_dir, unsigned links)
+{
+	cleanup(free) char *parent_path = xstrdup(path), *target = NULL;
+	cleanup(fd_close) int parent = -1, fd = -1;
+	size_t len = strlen(path);
+	char *slash;
+
+	while (len && parent_path[len - 1] == '/')
+		parent_path[--len] = '\0';
+	slash = strrchr(parent_path, '/');
+	cleanup(free) char *name = xstrdup(slash ? slash + 1 : parent_path);
+	if (!*name || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+		return -ENOENT;
+	*(slash ? slash : parent_path) = '\0';
+	parent = open_point(root, *parent_path ? parent_path : "/", /* is_dir= */ true, links);
+	if (parent < 0)
+		return parent;
+	if (is_dir && mkdirat(parent, name, 0755) == 0)
+		return open_in_root(parent, name, O_PATH | O_NOFOLLOW, 0);
+	if (!is_dir)
+		fd = openat(parent, name,
+			O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY, 0644);
+	if (fd >= 0)
+		return open_in_root(parent, name, O_PATH | O_NOFOLLOW, 0);
+	if (errno != EEXIST)
+		return -errno;
+	target = dangling_target(parent, name, parent_path);
+	if (!target || !links)
+		return target ? -ELOOP : -EEXIST;
+	return open_point(root, target, is_dir, links - 1);
+}
+
+static int open_point(int root, const char *path, bool is_dir, unsigned links)
+{
+	int fd = open_in_root(root, path, O_PATH, 0);
+
+	return fd == -ENOENT ? make_point(root, path, is_dir, links) : fd;
+}
+
+int mount_point_open(int root, const char *path, bool is_dir)
+{
+	return open_point(root, path, is_dir, MAX_LINKS);
+}
+
+/* ---- in the parent */
+
+static int open_idmap(const struct bundle *b, const struct bundle_mount *m, struct err *err)
+{
+	bool own = m->uid_mappings.n > 0;
+	const struct record_list *uids = own ? &m->uid_mappings : &b->linux_.uid_mappings;
+	const struct record_list *gids = own ? &m->gid_mappings : &b->linux_.gid_mappings;
+
+	if (!uids->n || !gids->n)
+		return err_set(
+			err, EINVAL, "idmap: there is no mapping, neither here nor in linux");
+	return user_map_open(uids, gids, err);
+}
+
+static int set_idmap(const struct bundle *b, struct mount_item *item, struct err *err)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP };
+	unsigned flags = AT_EMPTY_PATH | (item->options.idmap_below ? AT_RECURSIVE : 0);
+	cleanup(fd_close) int userns = open_idmap(b, item->mount, err);
+
+	if (userns < 0)
+		return userns;
+	attr.userns_fd = (uint64_t)userns;
+	if (mount_setattr(item->tree, "", flags, &attr, sizeof(attr)) == 0)
+		return 0;
+	if (errno == EINVAL || errno == EOPNOTSUPP)
+		return err_set(err, EOPNOTSUPP,
+			"map the ids of '%s': its file system has no idmapped mounts (ext4, xfs and btrfs have)",
+			item->mount->source);
+	return err_errno(err, "map the ids of '%s'", item->mount->source);
+}
+
+static int prepare_bind(
+	const struct bundle *b, int bundle_dir, struct mount_item *item, struct err *err)
+{
+	const struct mount_options *o = &item->options;
+	const struct bundle_mount *m = item->mount;
+	/* Nothing comes from or goes to the host's mounts unless that was asked for. */
+	unsigned long propagation = o->propagation ? o->propagation : MS_PRIVATE | MS_REC;
+	struct stat st;
+	int r;
+
+	if (!m->source || !*m->source)
+		return err_set(err, EINVAL, "a bind mount needs a source");
+	item->tree = tree_open(bundle_dir, m->source, o->recursive);
+	if (item->tree < 0)
+		return err_code(err, item->tree, "source '%s'", m->source);
+	if (fstat(item->tree, &st) < 0)
+		return err_errno(err, "source '%s'", m->source);
+	item->is_dir = S_ISDIR(st.st_mode);
+	if (o->idmap || m->uid_mappings.n) {
+		r = set_idmap(b, item, err);
+		if (r < 0)
+			return r;
+	}
+	r = tree_set(item->tree, o->below_set, o->below_clear, propagation & ~(unsigned long)MS_REC,
+		o->recursive && (propagation & MS_REC || o->below_clear));
+	if (r == 0 && o->clear)
+		r = tree_set(item->tree, o->set, o->clear, 0, false);
+	return r < 0 ? err_code(err, r, "set the options") : 0;
+}
+
+static int prepare_item(
+	const struct bundle *b, int bundle_dir, struct mount_item *item, struct err *err)
+{
+	const struct bundle_mount *m = item->mount;
+	int r = mount_options_parse(m->options, &item->options, err);
+
+	if (r < 0)
+		return r;
+	if (m->type && strcmp(m->type, "bind") == 0)
+		item->options.bind = true;
+	if (item->options.bind)
+		return prepare_bind(b, bundle_dir, item, err);
+	if (!m->type || !*m->type)
+		return err_set(err, EINVAL, "neither a type nor the option bind is given");
+	if (item->options.idmap || m->uid_mappings.n)
+		return err_set(err, ENOTSUP, "only bind mounts can be idmapped");
+	item->is_dir = true;
+	return 0;
+}
+
+int mounts_prepare(const struct bundle *b, int bundle_dir, struct mount_list *ret, struct err *err)
+{
+	cleanup(mount_list_free) struct mount_list list = { 0 };
+
+	list.items = xcalloc(b->mounts.n + 1, sizeof(*list.items));
+	for (size_t i = 0; i < b->mounts.n; i++) {
+		struct mount_item *item = &list.items[i];
+		item->mount = b->mounts.items[i];
+		item->tree = -1;
+		list.n++;
+		if (prepare_item(b, bundle_dir, item, err) < 0)
+			return err_wrap(err, "mount '%s'", item->mount->destination);
+	}
+	*ret = list;
+	list = (struct mount_list){ 0 };
+	return 0;
+}
+
+void mount_list_free(struct mount_list *list)
+{
+	for (size_t i = 0; i < list->n; i++) {
+		fd_close(list->items[i].tree);
+		mount_options_free(&list->items[i].options);
+	}
+	free(list->items);
+	*list = (struct mount_list){ 0 };
+}
+
+/* ---- in the child */
+
+/* Files of procfs that may be replaced (lxcfs does); all others would let a mount lie to the runtime
+ * or lift what is masked. */
+static bool may_cover_proc(const char *path)
+{
+	static const char *const allowed[] = { "/proc/cpuinfo", "/proc/diskstats", "/proc/meminfo",
+		"/proc/stat", "/proc/swaps", "/proc/uptime", "/proc/loadavg", "/proc/slabinfo",
+		"/proc/sys/kernel/ns_last_pid", "/proc/sys/crypto/fips_enabled", NULL };
+
+	for (const char *const *a = allowed; *a; a++)
+		if (strcmp(*a, path) == 0)
+			return true;
+	return false;
+}
+
+static bool is_kind(const struct mount_item *item, const char *type)
+{
+	return !item->options.bind && strcmp(item->mount->type, type) == 0;
+}
+
+static int check_destination(const struct mount_item *item, int dest, struct err *err)
+{
+	struct statfs fs;
+	struct stat st;
+
+	if (fstatfs(dest, &fs) < 0)
+		return err_errno(err, "check the destination");
+	if (fs.f_type != PROC_SUPER_MAGIC || may_cover_proc(item->mount->destination))
+		return 0;
+	/* Its root has inode 1 (PROC_ROOT_INO). */
+	if (fstat(dest, &st) == 0 && st.st_ino == 1 && is_kind(item, "proc"))
+		return 0;
+	return err_set(err, EPERM, "mounts inside /proc are refused");
+}
+
+static int open_destination(const struct mount_item *item, int root, struct err *err)
+{
+	const char *path = item->mount->destination;
+	cleanup(fd_close) int dest = -1;
+	struct stat st;
+	int r;
+
+	/* A link here would put the kernel's files where a volume's owner can rename them away from
+	 * under the masked paths. */
+	if (is_kind(item, "proc") || is_kind(item, "sysfs")) {
+		const char *name;
+		cleanup(fd_close) int parent = open_parent_in_root(root, path, true, &name);
+		if (parent >= 0 && fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+			!S_ISDIR(st.st_mode))
+			return err_set(
+				err, ENOTDIR, "the image has something there that is no directory");
+	}
+	dest = mount_point_open(root, path, item->is_dir);
+	if (dest < 0)
+		return err_code(err, dest, "make the mount point");
+	r = check_destination(item, dest, err);
+	return r < 0 ? r : take_fd(dest);
+}
+
+/* Of a file system just mounted on dest; the descriptor still shows what is beneath. */
+static int reopen(int root, const char *path, int flags)
+{
+	return open_in_root(root, path, flags, 0);
+}
+
+/* The kernel's file systems need the owner's rights over the namespace that they show; else the host's
+ * are shown, as the bundle asked to share that namespace. */
+static int bind_from_host(const struct mount_item *item, int dest)
+{
+	static const char *const sources[][2] = { { "proc", "/proc" }, { "sysfs", "/sys" },
+		{ "mqueue", "/dev/mqueue" } };
+	const struct mount_options *o = &item->options;
+
+	for (size_t i = 0; i < ARRAY_SIZE(sources); i++) {
+		if (!is_kind(item, sources[i][0]))
+			continue;
+		/* Whole, for parts are locked together in a user namespace. */
+		cleanup(fd_close) int tree = tree_open(AT_FDCWD, sources[i][1], true);
+		if (tree < 0)
+			return tree;
+		int r = o->set ? tree_set(tree, o->set & ~(uint64_t)MOUNT_ATTR__ATIME, 0, 0, true)
+			       : 0;
+		return r < 0 ? r : tree_attach(tree, dest);
+	}
+	return -EPERM;
+}
+
+static char *mount_data(const struct mount_item *item, const char *label)
+{
+	const char *data = item->options.data.data ? item->options.data.data : "";
+
+	if (label && *label && is_kind(item, "tmpfs"))
+		return xasprintf("%s%scontext=\"%s\"", data, *data ? "," : "", label);
+	return xstrdup(data);
+}
+
+static int finish_file_system(
+	const struct mount_item *item, const struct mount_place *place, int below)
+{
+	const struct mount_options *o = &item->options;
+	cleanup(fd_close) int top = -1;
+	int r = 0;
+
+	if (!o->copy_up && !o->propagation && !o->below_clear)
+		return 0;
+	top = reopen(place->root, item->mount->destination, O_RDONLY | O_DIRECTORY);
+	if (top < 0)
+		return top;
+	if (o->copy_up)
+		r = copy_up(below, top);
+	if (r == 0 && o->below_clear)
+		r = tree_set(top, o->below_set, o->below_clear, 0, true);
+	if (r == 0 && o->propagation)
+		r = tree_set(top, 0, 0, o->propagation & ~(unsigned long)MS_REC,
+			o->propagation & MS_REC);
+	/* Read-only only now that it is filled. */
+	if (r == 0 && o->copy_up && o->flags & MS_RDONLY)
+		r = tree_set(top, MOUNT_ATTR_RDONLY, 0, 0, false);
+	return r;
+}
+
+static int mount_file_system(
+	const struct mount_item *item, const struct mount_place *place, int dest, struct err *err)
+{
+	const struct mount_options *o = &item->options;
+	const struct bundle_mount *m = item->mount;
+	cleanup(free) char *data = mount_data(item, place->label);
+	cleanup(fd_close) int below = -1;
+	unsigned long flags = o->flags;
+	int r;
+
+	if (o->copy_up) {
+		below = reopen(place->root, m->destination, O_RDONLY | O_DIRECTORY);
+		if (below < 0)
+			return err_code(err, below, "open the directory to copy");
+		flags &= ~(unsigned long)MS_RDONLY;
+	}
+	r = mount_on(dest, m->type, m->source && *m->source ? m->source : m->type, flags, data);
+	if (r == -EPERM || r == -EBUSY)
+		r = bind_from_host(item, dest) < 0 ? r : 0;
+	if (r == -ENODEV)
+		return err_set(err, ENODEV, "this kernel has no file system '%s'", m->type);
+	if (r < 0)
+		return err_code(
+			err, r, "mount %s%s%s", m->type, *data ? " with options " : "", data);
+	r = finish_file_system(item, place, below);
+	return r < 0 ? err_code(err, r, "fill and set up the %s", m->type) : 0;
+}
+
+static int make_item(
+	const struct mount_item *item, const struct mount_place *place, struct err *err)
+{
+	cleanup(fd_close) int dest = open_destination(item, place->root, err);
+	int r;
+
+	if (dest < 0)
+		return dest;
+	if (item->options.bind) {
+		r = tree_attach(item->tree, dest);
+		if (r == -ENOTDIR)
+			return err_set(err, ENOTDIR,
+				"source '%s' is a %s and the destination is not",
+				item->mount->source, item->is_dir ? "directory" : "file");
+		return r < 0 ? err_code(err, r, "attach '%s'", item->mount->source) : 0;
+	}
+	if (is_kind(item, "cgroup") || is_kind(item, "cgroup2"))
+		return mount_cgroups(item, place, dest, err);
+	return mount_file_system(item, place, dest, err);
+}
+
+int mounts_make(const struct mount_list *list, const struct mount_place *place, struct err *err)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (make_item(&list->items[i], place, err) < 0)
+			return err_wrap(err, "mount '%s'", list->items[i].mount->destination);
+	return 0;
+}

@@ -1,0 +1,64 @@
+#pragma once
+/*
+ * The bundle's mounts. Sources of bind mounts are detached copies that the parent opens
+ * (open_tree(2)), with the rights and the view of the host; the child attaches them, and mounts new
+ * file systems, below the new root by descriptors which openat2(2) confines to it. No link of an
+ * image leads outside, neither now nor in a race.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "bundle/bundle.h"
+
+struct mount_options {
+	unsigned long flags;             /* MS_*, for a new file system */
+	uint64_t set, clear;             /* MOUNT_ATTR_* of the mount itself */
+	uint64_t below_set, below_clear; /* of it and those below */
+	unsigned long propagation;       /* MS_SHARED... | MS_REC; 0: nothing was said */
+	bool bind, recursive, copy_up, idmap, idmap_below;
+	struct buf data; /* what is the file system's own, comma-separated */
+};
+int mount_options_parse(char *const *options, struct mount_options *ret, struct err *err);
+void mount_options_free(struct mount_options *o);
+DEFINE_CLEANUP_OBJECT(mount_options_free, struct mount_options);
+
+struct mount_item {
+	const struct bundle_mount *mount;
+	struct mount_options options;
+	int tree;    /* of a bind mount; else -1 */
+	bool is_dir; /* the source */
+};
+
+struct mount_list {
+	struct mount_item *items;
+	size_t n;
+};
+/* In the parent. */
+int mounts_prepare(const struct bundle *b, int bundle_dir, struct mount_list *ret, struct err *err);
+void mount_list_free(struct mount_list *list);
+DEFINE_CLEANUP_OBJECT(mount_list_free, struct mount_list);
+
+struct mount_place {
+	int root;           /* of the container's tree */
+	const char *cgroup; /* path of the group */
+	const char *label;  /* SELinux context of new file systems, or NULL */
+};
+/* In the child. */
+int mounts_make(const struct mount_list *list, const struct mount_place *place, struct err *err);
+/* The group's hierarchies at `dir`, a fresh tmpfs or (v2) the mount point (mount_cgroup.c). */
+int mount_cgroups(
+	const struct mount_item *item, const struct mount_place *place, int dest, struct err *err);
+
+/* Leaf functions: 0 or -errno. */
+/* A copy of the mount at a path, not yet anywhere. */
+int tree_open(int dirfd, const char *path, bool recursive);
+int tree_attach(int tree, int dest);
+int tree_set(int tree, uint64_t set, uint64_t clear, unsigned long propagation, bool recursive);
+/* mount(2) upon a descriptor. */
+int mount_on(int dest, const char *type, const char *source, unsigned long flags, const char *data);
+/* Opens the place of a mount inside root, making it (as a directory or an empty file) where it is
+ * missing. The descriptor is O_PATH. */
+int mount_point_open(int root, const char *path, bool is_dir);
+/* Copies what is below one directory into another, both of the container (copy_up.c). */
+int copy_up(int from, int to);

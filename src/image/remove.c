@@ -1,0 +1,230 @@
+/*
+ * Images going away: names first, then the image with its last name, then the content that nothing
+ * refers to any more. The rows' removal is on the disk before any content goes, so that a power cut
+ * cannot bring back an image without its layers.
+ */
+#include "image/image.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/ident.h"
+#include "base/log.h"
+#include "base/reserve.h"
+#include "base/strv.h"
+#include "image/rows.h"
+#include "image/store.h"
+
+static int names_of(struct db *db, const char *id, char ***ret, struct err *err)
+{
+	cleanup(strv_free) char **names = NULL;
+	cleanup(db_done) struct db_stmt q =
+		db_prepare(db, "SELECT name FROM image_name WHERE image = ? ORDER BY name");
+	int r;
+
+	db_text(&q, 1, id);
+	while ((r = db_step(&q, err)) > 0)
+		strv_add(&names, db_get_text(&q, 0));
+	if (r == 0)
+		*ret = take(names);
+	return r;
+}
+
+static int run_with(struct db *db, const char *sql, const char *value, struct err *err)
+{
+	cleanup(db_done) struct db_stmt q = db_prepare(db, sql);
+
+	db_text(&q, 1, value);
+	return db_run(&q, err);
+}
+
+static int untag(
+	struct db *db, const char *name, const char *label, char ***report, struct err *err)
+{
+	cleanup(free) char *familiar = familiar_name(name);
+
+	strv_addf(report, "%s: %s", label, familiar);
+	return run_with(db, "DELETE FROM image_name WHERE name = ?", name, err);
+}
+
+static int delete_image(
+	struct db *db, const char *id, const char *label, char ***report, struct err *err)
+{
+	int r = run_with(db, "DELETE FROM image WHERE id = ?", id, err);
+
+	if (r == 0)
+		r = db_exec(db,
+			"DELETE FROM layer WHERE diff_id NOT IN (SELECT diff_id FROM image_layer)",
+			err);
+	strv_addf(report, "%s: %s", label, id);
+	return r;
+}
+
+/* What one call to image_remove() is about. */
+struct removal {
+	char id[DIGEST_LEN + 1];
+	bool by_id;
+	char *name; /* the stored one that goes, unless by_id */
+	char **names, **holders;
+};
+
+static void removal_clear(struct removal *rm)
+{
+	free(rm->name);
+	strv_free(rm->names);
+	strv_free(rm->holders);
+}
+DEFINE_CLEANUP_OBJECT(removal_clear, struct removal);
+
+static int check(const struct removal *rm, const char *asked, bool force, struct err *err)
+{
+	const char *hex = digest_hex(rm->id);
+	size_t n = strv_len(rm->names);
+
+	if (force || (!rm->by_id && n > 1))
+		return 0;
+	if (rm->holders)
+		return err_set(err, EBUSY,
+			"cannot remove image %s: image is being used by container %.*s; remove that first, or use -f to take the name away",
+			asked, ID_SHORT, rm->holders[0]);
+	if (rm->by_id && n > 1) {
+		cleanup(free) char *one = familiar_name(rm->names[0]);
+		cleanup(free) char *two = familiar_name(rm->names[1]);
+		return err_set(err, EBUSY,
+			"cannot remove image %.*s: it has several names (%s, %s%s): remove these, or use -f",
+			ID_SHORT, hex, one, two, n > 2 ? ", ..." : "");
+	}
+	return 0;
+}
+
+static int removal_find(struct db *db, const char *asked, struct removal *rm, struct err *err)
+{
+	int r = image_resolve(db, asked, &rm->by_id, rm->id, err);
+
+	if (r == 0 && !rm->by_id && strchr(asked, '@'))
+		rm->by_id = true;
+	if (r == 0 && !rm->by_id)
+		r = normal_name(asked, &rm->name, err);
+	if (r == 0)
+		r = names_of(db, rm->id, &rm->names, err);
+	if (r == 0)
+		r = image_holders(db, rm->id, &rm->holders, err);
+	return r;
+}
+
+static int remove_rows(
+	struct db *db, const char *asked, bool force, char ***report, struct err *err)
+{
+	cleanup(removal_clear) struct removal rm = { 0 };
+	cleanup(db_rollback) struct db_txn txn = { 0 };
+	bool last;
+	int r = db_begin(db, &txn, err);
+
+	if (r == 0)
+		r = removal_find(db, asked, &rm, err);
+	if (r == 0)
+		r = check(&rm, asked, force, err);
+	if (r < 0)
+		return r;
+	if (!rm.by_id)
+		r = untag(db, rm.name, "Untagged", report, err);
+	else
+		strv_foreach (name, rm.names)
+			if (r == 0)
+				r = untag(db, *name, "Untagged", report, err);
+	last = rm.by_id || strv_len(rm.names) <= 1;
+	if (r == 0 && last && !rm.holders)
+		r = delete_image(db, rm.id, "Deleted", report, err);
+	else if (r == 0 && rm.by_id && !rm.names)
+		return err_set(err, EBUSY,
+			"cannot remove image %.*s, even by force: image is being used by container %.*s; remove that first",
+			ID_SHORT, digest_hex(rm.id), ID_SHORT, rm.holders[0]);
+	return r < 0 ? r : db_commit(&txn, err);
+}
+
+/* While on, a commit is on the disk when it returns. */
+static int durably(struct db *db, bool on, struct err *err)
+{
+	return db_exec(db, on ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL", err);
+}
+
+int image_remove(struct db *db, const char *name, bool force, char ***report, struct err *err)
+{
+	cleanup(strv_free) char **lines = NULL;
+	int r;
+
+	reserve_spend();
+	r = durably(db, true, err);
+	if (r == 0)
+		r = remove_rows(db, name, force, &lines, err);
+	durably(db, false, NULL);
+	if (r < 0)
+		return r;
+	/* What is not collected now, because others add content, is the next one's. */
+	store_collect(db, /* wait= */ false, NULL, NULL);
+	strv_add_all(report, lines);
+	return 0;
+}
+
+/* Inside a transaction: the image may have got a name or a holder since it was listed. */
+static int prune_one(
+	struct db *db, const struct image *image, bool all, char ***report, struct err *err)
+{
+	cleanup(strv_free) char **names = NULL, **holders = NULL;
+	int r = names_of(db, image->id, &names, err);
+
+	if (r == 0)
+		r = image_holders(db, image->id, &holders, err);
+	if (r < 0 || holders || (names && !all))
+		return r;
+	strv_foreach (name, names)
+		if (r == 0)
+			r = untag(db, *name, "untagged", report, err);
+	return r < 0 ? r : delete_image(db, image->id, "deleted", report, err);
+}
+
+static int prune_rows(
+	struct db *db, bool all, image_want_fn *want, void *data, char ***report, struct err *err)
+{
+	cleanup(image_list_free) struct image_list list = { 0 };
+	cleanup(db_rollback) struct db_txn txn = { 0 };
+	int r = db_begin(db, &txn, err);
+
+	if (r == 0)
+		r = image_list(db, &list, err);
+	for (size_t i = 0; r == 0 && i < list.n; i++)
+		if (!want || want(data, list.items[i]))
+			r = prune_one(db, list.items[i], all, report, err);
+	return r < 0 ? r : db_commit(&txn, err);
+}
+
+int image_prune_matching(struct db *db, bool all, image_want_fn *want, void *data, char ***report,
+	uint64_t *ret_freed, struct err *err)
+{
+	cleanup(strv_free) char **lines = NULL;
+	uint64_t freed = 0;
+	int r;
+
+	reserve_spend();
+	r = durably(db, true, err);
+	if (r == 0)
+		r = prune_rows(db, all, want, data, &lines, err);
+	durably(db, false, NULL);
+	if (r == 0)
+		r = store_collect(db, /* wait= */ true, &freed, err);
+	if (r < 0)
+		return r;
+	if (r > 0)
+		log_warn(
+			"the store's space is not collected: another holm is adding an image; prune again after it");
+	strv_add_all(report, lines);
+	if (ret_freed)
+		*ret_freed = freed;
+	return 0;
+}
+
+int image_prune(struct db *db, bool all, char ***report, uint64_t *ret_freed, struct err *err)
+{
+	return image_prune_matching(db, all, NULL, NULL, report, ret_freed, err);
+}

@@ -1,0 +1,281 @@
+/*
+ * Starting an instance: its places on networks, its bundle, and a supervisor of its own that outlives
+ * us. The lock is taken here and handed to the supervisor as a descriptor, so that there is no moment
+ * in which nobody owns the instance.
+ */
+#include "instance/instance.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/fd.h"
+#include "base/ident.h"
+#include "base/paths.h"
+#include "base/strv.h"
+#include "image/image.h"
+#include "instance/spec.h"
+#include "instance/state.h"
+#include "instance/stream.h"
+
+extern char **environ;
+
+int instance_reserve(struct db *db, const struct instance *i, const struct instance_network *net,
+	const char *link, bool is_default, struct bundle_endpoint *ret, struct err *err)
+{
+	struct endpoint_request req = {
+		.network = net->network,
+		.instance = i->config.id,
+		.name = i->config.name,
+		.hostname = i->config.hostname,
+		.aliases = net->aliases,
+		.address4 = net->address4,
+		.address6 = net->address6,
+		.mac = net->mac,
+		.link = link,
+		.is_default = is_default,
+	};
+	int r = network_reserve(db, &req, ret, err);
+
+	return r < 0 ? r : network_up(db, net->network, err);
+}
+
+static int reserve_one(struct db *db, struct instance *i, size_t n, struct err *err)
+{
+	cleanup(free) char *link = xasprintf("eth%zu", n);
+	struct bundle_endpoint *ep = record_list_add(&i->state.endpoints, sizeof(*ep));
+	int r = instance_reserve(db, i, i->config.networks.items[n], link, n == 0, ep, err);
+
+	if (r == 0)
+		instance_network_event(i, "connect", ep->network);
+	return r;
+}
+
+static int reserve(struct db *db, struct instance *i, struct err *err)
+{
+	int r = 0;
+
+	while (i->state.endpoints.n)
+		record_list_remove(&i->state.endpoints, 0, bundle_endpoint_fields);
+	for (size_t n = 0; r == 0 && n < i->config.networks.n; n++)
+		r = reserve_one(db, i, n, err);
+	return r;
+}
+
+static int prepare(struct db *db, struct instance *i, struct err *err)
+{
+	cleanup(image_free) struct image *image = NULL;
+	cleanup(bundle_free) struct bundle *bundle = NULL;
+	cleanup(free) char *path = xasprintf("%s/bundle.json", i->run_dir);
+	int r = image_find(db, i->config.image_id, &image, err);
+
+	if (r == 0)
+		r = reserve(db, i, err);
+	if (r == 0)
+		r = spec_build(db, i, image, &bundle, err);
+	if (r == 0 && mkdir(bundle->root_path, 0755) < 0 && errno != EEXIST)
+		r = err_errno(err, "make '%s'", bundle->root_path);
+	if (r == 0)
+		r = bundle_write(bundle, AT_FDCWD, path, err);
+	if (r == 0)
+		r = instance_save_state(i, err);
+	return r;
+}
+
+/* "ioe 24x80": what the first stream carries, and the terminal's size. */
+static void stream_flags(const struct instance_start *how, char flags[32])
+{
+	snprintf(flags, 32, "%s%s%s %ux%u", how->attach_stdin ? "i" : "",
+		how->attach_stdout ? "o" : "", how->attach_stderr ? "e" : "", how->rows,
+		how->columns);
+}
+
+/* dup2 onto itself would keep CLOEXEC, and low targets may be among the sources: go through high ones. */
+static int lift(int fd)
+{
+	return fcntl(fd, F_DUPFD_CLOEXEC, 10);
+}
+
+/*
+ * The top of a pure v2 hierarchy, or -1: systemd kills what is left in a service's or a session's group
+ * at its end, and a supervisor is no part of either. Only there may processes and groups be side by side.
+ */
+static int open_top_group(void)
+{
+	struct statfs fs;
+	char line[16];
+
+	if (statfs("/sys/fs/cgroup", &fs) < 0 || fs.f_type != CGROUP2_SUPER_MAGIC)
+		return -1;
+	if (file_get_line(AT_FDCWD, "/proc/self/cgroup", line, sizeof(line)) == 0 &&
+		strcmp(line, "0::/") == 0)
+		return -1; /* we are there */
+	return open("/sys/fs/cgroup", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* fork(2), where it is allowed into the top group. */
+static pid_t fork_outside(void)
+{
+	cleanup(fd_close) int group = open_top_group();
+	struct clone_args c = {
+		.flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = (uint64_t)group
+	};
+	long pid = group < 0 ? -1 : syscall(SYS_clone3, &c, sizeof(c));
+
+	/* In a container's cgroup namespace the top is none. */
+	return pid >= 0 ? (pid_t)pid : fork();
+}
+
+static _Noreturn void become_supervisor(const char *const *argv, int lock, int report, int stream)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	sigset_t none;
+
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	setsid();
+	/* Standard error stays ours until the process runs, for warnings about it. */
+	if (null >= 0 && dup2(null, 0) == 0 && dup2(null, 1) == 1 &&
+		dup2(lock, SUPERVISOR_LOCK_FD) >= 0 && dup2(report, SUPERVISOR_REPORT_FD) >= 0 &&
+		(stream < 0 || dup2(stream, SUPERVISOR_STREAM_FD) >= 0))
+		execve("/proc/self/exe", (char **)argv, environ);
+	_exit(127);
+}
+
+static int spawn(const struct instance *i, const struct instance_start *how, int lock, int report,
+	int stream, struct err *err)
+{
+	char flags[32];
+	const char *argv[] = { "holm", "--root", paths_root(), "--run", paths_run(), "supervise",
+		i->config.id, flags, NULL };
+	cleanup(fd_close) int high_lock = lift(lock), high_report = lift(report),
+			      high_stream = stream >= 0 ? lift(stream) : -1;
+	pid_t pid;
+
+	stream_flags(how, flags);
+	pid = fork_outside();
+	if (pid == 0)
+		become_supervisor(argv, high_lock, high_report, high_stream);
+	return pid < 0 ? err_errno(err, "start the supervisor") : 0;
+}
+
+/* {} or {"error", "code"} once the process runs or cannot. */
+static int read_report(int fd, struct err *err)
+{
+	cleanup(buf_free) struct buf text = { 0 };
+	cleanup(json_free) json_t *report = NULL;
+	const char *error;
+
+	if (fd_read_to_end(fd, 65536, &text) < 0 || !text.len)
+		return err_set(err, EIO, "the supervisor died before the container had started");
+	report = json_parse(text.data, text.len, "supervisor's report", err);
+	if (!report)
+		return -EINVAL;
+	error = json_string_value(json_object_get(report, "error"));
+	if (!error)
+		return 0;
+	return err_set(err, (int)json_integer_value(json_object_get(report, "code")), "%s", error);
+}
+
+static int launch(struct instance *i, const struct instance_start *how, int lock, struct err *err)
+{
+	bool attach = how->attach_stdin || how->attach_stdout || how->attach_stderr;
+	int stream[2] = { -1, -1 }, report[2] = { -1, -1 };
+	int r;
+
+	if (pipe2(report, O_CLOEXEC) < 0)
+		return err_errno(err, "make a pipe");
+	if (attach && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, stream) < 0)
+		r = err_errno(err, "make a socket");
+	else
+		r = spawn(i, how, lock, report[1], stream[1], err);
+	fd_close(stream[1]);
+	fd_close(report[1]);
+	if (r == 0)
+		r = read_report(report[0], err);
+	fd_close(report[0]);
+	if (r < 0 || !attach)
+		fd_close(stream[0]);
+	else
+		*how->ret_stream = stream[0];
+	return r;
+}
+
+static int already_running(
+	struct db *db, struct instance *i, const struct instance_start *how, struct err *err)
+{
+	bool attach = how->attach_stdin || how->attach_stdout || how->attach_stderr;
+	int r = instance_reload_state(i, err);
+
+	if (r < 0 || !attach)
+		return r;
+	return instance_attach(db, i, how->attach_stdin, how->ret_stream, err);
+}
+
+/* The lock, or -EALREADY when a supervisor has it. Somebody who only looks holds it for a moment. */
+static int take_lock(const struct instance *i, struct err *err)
+{
+	cleanup(json_free) json_t *ping = json_pack("{s:s}", "do", "ping");
+
+	for (int tries = 0; tries < 1000; tries++) {
+		int fd = instance_lock(i, /* wait= */ false, err);
+		if (fd != -EWOULDBLOCK)
+			return fd;
+		if (supervisor_ask(i->run_dir, ping, NULL, NULL, NULL) == 0)
+			return -EALREADY;
+		poll(NULL, 0, 10);
+	}
+	return err_set(
+		err, EBUSY, "container '%s' is being worked on by another holm", i->config.name);
+}
+
+/* Left by an owner that died: a bundle in the run directory, or a state that is not at rest. */
+static bool is_dirty(const struct instance *i)
+{
+	cleanup(free) char *path = xasprintf("%s/bundle.json", i->run_dir);
+
+	return access(path, F_OK) == 0 ||
+	       (strcmp(i->state.status, "created") != 0 && strcmp(i->state.status, "exited") != 0);
+}
+
+int instance_start(
+	struct db *db, struct instance *i, const struct instance_start *how, struct err *err)
+{
+	cleanup(fd_close) int lock = take_lock(i, err);
+	int r;
+
+	if (lock == -EALREADY)
+		return already_running(db, i, how, err);
+	if (lock < 0)
+		return lock;
+	r = instance_reload_state(i, err);
+	if (r == 0 && is_dirty(i))
+		r = instance_reconcile_locked(db, i, err);
+	if (r == 0)
+		r = prepare(db, i, err);
+	if (r < 0) {
+		network_release(db, i->config.id, NULL, NULL);
+		network_sweep(db, NULL);
+		instance_unlock_remove(i, take_fd(lock));
+		return r;
+	}
+	r = launch(i, how, lock, err);
+	/* The supervisor has the lock now and cleans up after its own failures; unless it died. */
+	if (r < 0) {
+		fd_close(take_fd(lock));
+		instance_reconcile(db, i, NULL);
+	}
+	return r;
+}

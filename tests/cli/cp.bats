@@ -1,0 +1,179 @@
+# Files in and out of containers: cp, diff, export.
+load helper
+setup_file() {
+	suite_setup
+	export BOX
+	BOX=$(unique box)
+	holm run -d --name "$BOX" "$IMAGE" sleep 1000 > /dev/null
+}
+teardown_file() { suite_teardown; }
+setup() {
+	T=$BATS_TEST_TMPDIR
+	W=/tmp/$(unique) # inside
+	holm exec "$BOX" mkdir "$W"
+}
+inside() { holm exec "$BOX" "$@"; }
+
+@test "a file: new, over a file, into a directory" {
+	echo one > "$T/file"
+	holm cp "$T/file" "$BOX:$W/new"
+	[ "$(inside cat "$W/new")" = one ]
+	echo two > "$T/file"
+	holm cp "$T/file" "$BOX:$W/new"
+	[ "$(inside cat "$W/new")" = two ]
+	holm cp "$T/file" "$BOX:$W"
+	[ "$(inside cat "$W/file")" = two ]
+	run holm cp "$T/file" "$BOX:$W/absent/"
+	assert_status 1
+	assert_one_line
+	run holm cp "$T/file" "$BOX:$W/absent/file"
+	assert_status 1
+	assert_one_line
+	run holm cp "$T/file" "$BOX:$W/new/"
+	assert_status 1
+}
+
+@test "a directory: new, into one, its contents" {
+	mkdir -p "$T/d/sub"
+	echo x > "$T/d/sub/x"
+	holm cp "$T/d" "$BOX:$W/made"
+	[ "$(inside cat "$W/made/sub/x")" = x ]
+	holm cp "$T/d" "$BOX:$W/made"
+	[ "$(inside cat "$W/made/d/sub/x")" = x ]
+	inside mkdir "$W/there"
+	holm cp "$T/d/." "$BOX:$W/there"
+	[ "$(inside cat "$W/there/sub/x")" = x ]
+	inside touch "$W/plain"
+	run holm cp "$T/d" "$BOX:$W/plain"
+	assert_status 1
+	assert_match "cannot copy a directory"
+}
+
+@test "out, with modes and times, owned by the caller" {
+	inside sh -c "cd $W && mkdir d && echo x > d/f && chown 5:6 d/f && chmod 4751 d/f && touch -d 2001-02-03T04:05:06Z d/f"
+	holm cp "$BOX:$W/d" "$T/out"
+	[ "$(stat -c '%a %u %g' "$T/out/f")" = "751 0 0" ]
+	[ "$(stat -c %Y "$T/out/f")" = 981173106 ]
+	holm cp -a "$BOX:$W/d" "$T/all"
+	[ "$(stat -c '%a %u %g' "$T/all/f")" = "4751 5 6" ]
+	mkdir "$T/into"
+	holm cp "$BOX:$W/d/." "$T/into"
+	[ -f "$T/into/f" ]
+}
+
+@test "in: owned by root, or as they were" {
+	echo x > "$T/f"
+	chown 7:8 "$T/f"
+	holm cp "$T/f" "$BOX:$W/f"
+	[ "$(inside stat -c %u:%g "$W/f")" = 0:0 ]
+	holm cp -a "$T/f" "$BOX:$W/f"
+	[ "$(inside stat -c %u:%g "$W/f")" = 7:8 ]
+}
+
+@test "links are copied as links, or followed" {
+	inside sh -c "cd $W && echo real > target && ln -s target link && ln -s $W dir"
+	holm cp "$BOX:$W/link" "$T/link"
+	[ "$(readlink "$T/link")" = target ]
+	holm cp -L "$BOX:$W/link" "$T/file"
+	[ "$(cat "$T/file")" = real ]
+	# A destination that is a link to a directory is entered.
+	echo y > "$T/y"
+	holm cp "$T/y" "$BOX:$W/dir"
+	[ "$(inside cat "$W/y")" = y ]
+}
+
+@test "no link leads out of the container" {
+	local secret=$T/secret
+	echo secret > "$secret"
+	mkdir "$T/host"
+	inside sh -c "cd $W && ln -s $secret out && ln -s $T/host dir && ln -s ../../../../../../.. up"
+	run holm cp -L "$BOX:$W/out" "$T/stolen"
+	assert_status 1
+	[ ! -e "$T/stolen" ]
+	run holm cp "$secret" "$BOX:$W/dir/planted"
+	[ ! -e "$T/host/planted" ]
+	run holm cp "$secret" "$BOX:$W/up$T/host/planted"
+	[ ! -e "$T/host/planted" ]
+	run holm cp "$BOX:../../../../..$secret" "$T/stolen"
+	assert_status 1
+}
+
+@test "as a tar stream" {
+	inside sh -c "cd $W && mkdir -p d/e && echo x > d/e/x"
+	run bash -c "'$HOLM' cp '$BOX:$W/d' - | tar -t"
+	assert_output $'d/\nd/e/\nd/e/x'
+	mkdir -p "$T/s"
+	echo from-tar > "$T/s/t"
+	tar -C "$T/s" -c t | holm cp - "$BOX:$W/d"
+	[ "$(inside cat "$W/d/t")" = from-tar ]
+	run bash -c "echo garbage | '$HOLM' cp - '$BOX:$W/d'"
+	assert_status 1
+	assert_one_line
+	run bash -c "tar -C '$T/s' -c t | '$HOLM' cp - '$BOX:$W/d/t'"
+	assert_status 1
+}
+
+@test "a container that does not run" {
+	local name
+	name=$(unique)
+	holm create --name "$name" "$IMAGE" cat /in > /dev/null
+	echo given > "$T/in"
+	holm cp "$T/in" "$name:/in"
+	run holm start -a "$name"
+	assert_output given
+	holm cp "$name:/etc/passwd" "$T/passwd"
+	grep -q ^root: "$T/passwd"
+	holm rm "$name"
+}
+
+@test "/etc/hosts, which is mounted, keeps its identity" {
+	echo "192.0.2.1 mine" > "$T/hosts"
+	holm cp "$T/hosts" "$BOX:/etc/hosts"
+	[ "$(inside cat /etc/hosts)" = "192.0.2.1 mine" ]
+}
+
+@test "diff tells what was added, changed and deleted" {
+	local name
+	name=$(unique)
+	holm run --name "$name" -v /made/by/us "$IMAGE" sh -c \
+		'rm /etc/issue; echo x >> /etc/passwd; mkdir -p /new/dir; echo y > /new/dir/f; rm -r /opt; mkdir /opt; echo 1 > /opt/a'
+	run holm diff "$name"
+	assert_status 0
+	for line in "C /etc" "D /etc/issue" "C /etc/passwd" "A /new" "A /new/dir" "A /new/dir/f" "A /opt/a"; do
+		grep -qxF "$line" <<< "$output"
+	done
+	refute_match "/etc/hosts"
+	refute_match "/made/by/us"
+	refute_match "/proc"
+	[ "$output" = "$(LC_ALL=C sort -k2 <<< "$output")" ]
+	holm rm -v "$name"
+}
+
+@test "export is the whole root without what is mounted" {
+	echo marker > "$T/marker"
+	holm cp "$T/marker" "$BOX:/marker"
+	holm export -o "$T/all.tar" "$BOX"
+	tar -tf "$T/all.tar" > "$T/list"
+	grep -qx marker "$T/list"
+	grep -qx etc/passwd "$T/list"
+	! grep -q '^proc/.' "$T/list"
+	! grep -q '^sys/.' "$T/list"
+}
+
+@test "wrong use is one clear line" {
+	run holm cp "$T/a" "$T/b"
+	assert_status 1
+	assert_one_line
+	run holm cp one:/a two:/b
+	assert_status 1
+	assert_one_line
+	run holm cp "$T/absent" "$BOX:$W"
+	assert_status 1
+	assert_one_line
+	run holm cp "$BOX:/absent" "$T"
+	assert_status 1
+	assert_one_line
+	run holm cp "$(unique):/x" "$T"
+	assert_status 1
+	assert_one_line
+}

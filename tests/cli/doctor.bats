@@ -1,0 +1,146 @@
+#!/usr/bin/env bats
+# What holm says about the host: doctor, info.
+load helper
+
+setup_file() {
+	fresh_root
+	HOST_STATE=$(host_state)
+	export HOST_STATE
+}
+
+teardown_file() {
+	rm -rf --one-file-system "$HOLM_ROOT"
+	no_leaks
+}
+
+needs_root() {
+	[ "$(id -u)" -eq 0 ] || skip "needs root"
+}
+
+@test "doctor finds what containers need here and says so" {
+	needs_root
+	run holm doctor
+	assert_status 0
+	assert_match 'container +yes'
+	assert_match 'vm +no +not in this version'
+	assert_match 'emulated +no +not in this version'
+	for check in overlay seccomp cgroups links nftables mmdebstrap; do
+		assert_match "$check +(ok|limited)"
+	done
+}
+
+@test "doctor as JSON and through a template" {
+	needs_root
+	run jq -r '.Isolations[] | select(.Available == "yes").Isolation' <(holm doctor --format json)
+	assert_output container
+	run holm doctor --format '{{range .Checks}}{{.Check}} {{end}}'
+	assert_status 0
+	assert_match overlay
+}
+
+@test "doctor leaves nothing behind" {
+	needs_root
+	holm doctor > /dev/null
+	run find "$HOLM_ROOT" -name 'doctor.*'
+	assert_output ""
+	run grep -c "$HOLM_ROOT" /proc/self/mountinfo
+	assert_output 0
+	no_leaks
+}
+
+@test "doctor names a missing program and the command that brings it" {
+	needs_root
+	run env PATH=/nowhere "$HOLM" doctor
+	assert_status 0
+	assert_match 'mmdebstrap +limited'
+	assert_match 'apt-get install mmdebstrap'
+}
+
+@test "doctor fails where overlay cannot be used, and says what else to do" {
+	needs_root
+	grep -qw overlay /proc/filesystems || skip "no overlay here at all"
+	# An overlay cannot hold the upper directory of another one.
+	mkdir -p "$BATS_TEST_TMPDIR"/{l,u,w,m}
+	run unshare -m bash -c '
+		cd "$1" && mount -t overlay overlay -o lowerdir=l,upperdir=u,workdir=w m &&
+		"$HOLM" --root "$1/m/root" doctor' _ "$BATS_TEST_TMPDIR"
+	assert_status 1
+	assert_match 'container +no +overlay'
+	assert_match 'overlay +missing'
+	assert_match 'To mend it:'
+	assert_match 'on ext4, xfs or btrfs'
+}
+
+@test "doctor without privileges says that root is needed" {
+	needs_root
+	# Somewhere that an ordinary user may run it from.
+	install -D -m 755 "$HOLM" "$BATS_TEST_TMPDIR/holm"
+	chmod 755 "$BATS_TEST_TMPDIR" "$BATS_FILE_TMPDIR" "$BATS_RUN_TMPDIR" 2> /dev/null || true
+	run setpriv --reuid=65534 --regid=65534 --clear-groups \
+		env -u HOLM_RUN HOLM_ROOT="/tmp/holm-nobody-$$" "$BATS_TEST_TMPDIR/holm" doctor
+	rm -rf "/tmp/holm-nobody-$$"
+	assert_status 1
+	assert_match 'container +no +privileges'
+	assert_match 'sudo holm doctor'
+}
+
+@test "doctor reports a store that cannot be made" {
+	needs_root
+	touch "$BATS_TEST_TMPDIR/file"
+	run holm --root "$BATS_TEST_TMPDIR/file/root" doctor
+	assert_status 1
+	assert_match 'overlay +missing'
+}
+
+@test "info counts and describes" {
+	needs_root
+	run holm info
+	assert_status 0
+	assert_match 'Containers: +0'
+	assert_match "Root: +$HOLM_ROOT"
+	assert_match 'Isolation: +container: available'
+	run holm info --format '{{.Images}} {{.Driver}} {{.OSType}}'
+	assert_output "0 overlay linux"
+	run jq -r .KernelVersion <(holm info --format json)
+	assert_output "$(uname -r)"
+}
+
+@test "system df of an empty store" {
+	needs_root
+	run holm system df
+	assert_status 0
+	assert_match 'Images +0 +0 +0B +0B \(0%\)'
+	run jq -rs 'map(.Type) | join(",")' <(holm system df --format json)
+	assert_output "Images,Containers,Local Volumes"
+	run holm system df -v
+	assert_status 0
+	assert_match 'VOLUME NAME'
+}
+
+@test "system prune asks, and checks its filters first" {
+	needs_root
+	run holm system prune < /dev/null
+	assert_status 1
+	assert_match 'no terminal to ask at: add --force'
+	run holm system prune -f
+	assert_status 0
+	assert_output "Total reclaimed space: 0B"
+	run holm system prune -f --filter colour=red
+	assert_status 1
+	assert_output "holm: --filter: unknown key 'colour': there are label, until"
+	run holm system prune -f --filter until=soon
+	assert_status 1
+	assert_one_line
+}
+
+@test "a store that another program damaged is one clear line" {
+	needs_root
+	mkdir "$BATS_TEST_TMPDIR/root"
+	head -c 8192 /dev/urandom > "$BATS_TEST_TMPDIR/root/holm.db"
+	run holm --root "$BATS_TEST_TMPDIR/root" info
+	assert_status 1
+	assert_one_line
+	assert_match damaged
+	run holm --root "$BATS_TEST_TMPDIR/root" version
+	assert_status 0
+}

@@ -1,0 +1,163 @@
+# For every suite of tests/cli: `load helper`.
+#
+#	setup_file() { suite_setup; }        # a root with debian:12 in it, shared by the suites
+#	teardown_file() { suite_teardown; }  # removes what the file left, then looks for leaks
+#
+# or, where a file needs a root of its own: suite_setup own. The variables are those of
+# tools/check, which runs everything; by hand, `bats tests/cli/ps.bats` does as well.
+
+export PROJECT=${BATS_TEST_DIRNAME%/tests/cli}
+export HOLM=${HOLM:-$PROJECT/build/holm}
+export HOLM_TEST_CACHE=${HOLM_TEST_CACHE:-${HOME:-/root}/.cache/holm-test}
+export IMAGE=debian:12
+bats_require_minimum_version 1.5.0
+
+# The program, never for longer than a minute (HOLM_TIMEOUT seconds).
+holm() {
+	timeout --foreground -k 5 "${HOLM_TIMEOUT:-60}" "$HOLM" "$@"
+}
+
+# A root of this file's own, or of this test's own; empty. Its path in HOLM_ROOT.
+fresh_root() {
+	HOLM_ROOT=$(mktemp -d "${TMPDIR:-/tmp}/holm-root.XXXXXX")
+	export HOLM_ROOT
+	chmod 755 "$HOLM_ROOT"
+	unset HOLM_RUN
+	FRESH_ROOTS+=" $HOLM_ROOT"
+	export FRESH_ROOTS
+}
+
+# Removes everything in a root and the root itself.
+drop_root() {
+	local root=${1:-$HOLM_ROOT} ids
+	ids=$(holm --root "$root" ps -aq 2> /dev/null) || true
+	# shellcheck disable=SC2086
+	[ -z "$ids" ] || holm --root "$root" rm -f $ids > /dev/null 2>&1 || true
+	rm -rf --one-file-system "$root"
+}
+
+# debian:12 into HOLM_ROOT: bootstrapped once per machine, then loaded from an archive.
+base_image() {
+	local archive=$HOLM_TEST_CACHE/debian-12.tar
+	holm image inspect "$IMAGE" > /dev/null 2>&1 && return
+	if [ ! -s "$archive" ]; then
+		mkdir -p "$HOLM_TEST_CACHE"
+		HOLM_TIMEOUT=600 holm image bootstrap "$IMAGE" > /dev/null || return
+		HOLM_TIMEOUT=600 holm save -o "$archive.$$" "$IMAGE" || return
+		mv "$archive.$$" "$archive"
+	else
+		HOLM_TIMEOUT=600 holm load -q -i "$archive" > /dev/null
+	fi
+}
+
+# What holm has on the host for HOLM_ROOT, which is nothing when nothing runs: mounts,
+# links, cgroups, rules, processes. Other roots' things are none of our business.
+host_state() {
+	local root tag bridge exe
+	root=$(realpath -m "$HOLM_ROOT")
+	tag=holm-$(printf %s "$root" | sha256sum | cut -c1-8)
+	[ "$root" != /var/lib/holm ] || tag=holm
+	# Field 5 of mountinfo is where, and the rest may name layers below the root.
+	grep -F "$root/" /proc/self/mountinfo | sed 's/^/mount: /' || true
+	for bridge in $(ip -o link show type bridge | sed -n "s/^[0-9]*: \([^:@]*\).*alias $tag:.*/\1/p"); do
+		echo "link: $bridge"
+		ip -o link show master "$bridge" | sed 's/^[0-9]*: /link: /; s/@.*//'
+	done
+	ip -o link show type veth nomaster | sed 's/^[0-9]*: /link: /; s/@.*//'
+	find /sys/fs/cgroup -type d -path "*/$tag/*" 2> /dev/null | sed 's/^/cgroup: /'
+	find /sys/fs/cgroup -type d -name "$tag" 2> /dev/null | sed 's/^/cgroup: /'
+	nft list tables 2> /dev/null | grep -w -- "$tag" | sed 's/^/rules: /' || true
+	for exe in /proc/[0-9]*/exe; do
+		[ "$(readlink "$exe" 2> /dev/null)" = "$HOLM" ] || continue
+		tr '\0' '\n' < "${exe%/exe}/environ" 2> /dev/null | grep -qxF "HOLM_ROOT=$root" || continue
+		echo "process: ${exe//[!0-9]/}: $(tr '\0' ' ' < "${exe%/exe}/cmdline" 2> /dev/null)"
+	done
+	return 0
+}
+
+# Nothing on the host that was not there at suite_setup, within five seconds (EVENTUALLY).
+no_leaks() {
+	local left i
+	for ((i = 0; i < 10 * ${EVENTUALLY:-5}; i++)); do
+		left=$(comm -13 <(sort <<< "$HOST_STATE") <(host_state | sort))
+		[ -n "$left" ] || return 0
+		sleep 0.1
+	done
+	printf 'left behind on the host:\n%s\n' "$left" >&2
+	return 1
+}
+
+suite_setup() {
+	[ "$(id -u)" -eq 0 ] || skip "needs root"
+	if [ "${1:-}" = own ] || [ -z "${HOLM_TEST_ROOT:-}" ]; then
+		fresh_root
+	else
+		export HOLM_ROOT=$HOLM_TEST_ROOT
+	fi
+	HOST_STATE=$(host_state)
+	export HOST_STATE
+	base_image
+}
+
+suite_teardown() {
+	local root ids
+	[ "$(id -u)" -eq 0 ] || return 0
+	ids=$(holm ps -aq 2> /dev/null) || true
+	# shellcheck disable=SC2086
+	[ -z "$ids" ] || holm rm -f $ids > /dev/null
+	for root in ${FRESH_ROOTS:-}; do
+		drop_root "$root"
+	done
+	no_leaks
+}
+
+# A name that no other test uses.
+unique() {
+	echo "t${1:+-$1}-$BATS_SUITE_TEST_NUMBER-$RANDOM"
+}
+
+# eventually COMMAND...: until it succeeds, for at most ten seconds (EVENTUALLY).
+eventually() {
+	local deadline=$((SECONDS + ${EVENTUALLY:-10}))
+	until "$@"; do
+		if [ $SECONDS -ge $deadline ]; then
+			echo "not within ${EVENTUALLY:-10} s: $*" >&2
+			return 1
+		fi
+		sleep 0.05
+	done
+}
+
+# After `run`: what a person would want to see when it fails.
+assert_status() {
+	[ "$status" -eq "$1" ] || {
+		echo "status $status, not $1; output: $output" >&2
+		return 1
+	}
+}
+assert_output() {
+	[ "$output" = "$1" ] || {
+		printf 'output:   %s\nexpected: %s\n' "$output" "$1" >&2
+		return 1
+	}
+}
+assert_match() {
+	[[ $output =~ $1 ]] || {
+		printf 'output:   %s\nmatching: %s\n' "$output" "$1" >&2
+		return 1
+	}
+}
+refute_match() {
+	! [[ $output =~ $1 ]] || {
+		printf 'output:     %s\nnot wanted: %s\n' "$output" "$1" >&2
+		return 1
+	}
+}
+# The one clear line on standard error that every wrong use ends in.
+assert_one_line() {
+	if [ -z "$output" ] || [ "$(printf '%s\n' "$output" | wc -l)" -ne 1 ]; then
+		echo "not one line: $output" >&2
+		return 1
+	fi
+	assert_match '^holm( [a-z]|:)'
+}
