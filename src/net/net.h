@@ -14,7 +14,7 @@
  *	lock		held around changes to the host
  *	ID.up		the network has its bridge: what the rules must know of it
  *	ID.names	for the resolver: NAME<TAB>ADDRESS<TAB>INSTANCE a line, names in lower case
- *	ports/INSTANCE	the map elements of its published ports, written before they are added
+ *	ports/INSTANCE	the map elements of its published ports and since when, written before they are added
  * One connection of the database a thread.
  */
 #include <stdbool.h>

@@ -18,12 +18,12 @@
 #include <linux/netfilter/nfnetlink.h>
 #include <nftables/libnftables.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/fd.h"
+#include "base/parse.h"
 #include "base/paths.h"
 #include "base/strv.h"
 #include "net/netlink.h"
@@ -152,7 +152,7 @@ bool nft_table_exists(void)
 struct port_element {
 	char *key;     /* "MAP KEY" */
 	char *element; /* "MAP KEY : VALUE" */
-	struct timespec when;
+	uint64_t since;
 };
 
 struct state {
@@ -194,19 +194,22 @@ static void state_add_network(struct state *s, char *const *word)
 		add_element(&s->elements, "nat6", word[2]);
 }
 
-static void state_add_ports(struct state *s, const char *text, struct timespec when)
+static void state_add_ports(struct state *s, const char *text)
 {
 	cleanup(strv_free) char **lines = strv_split(text, '\n');
+	uint64_t since = 0;
 
 	strv_foreach (line, lines) {
 		const char *colon = strstr(*line, " : ");
+		if (strncmp(*line, NFT_SINCE, strlen(NFT_SINCE)) == 0)
+			parse_u64(*line + strlen(NFT_SINCE), UINT64_MAX, &since);
 		if (!colon)
 			continue;
 		s->ports = xrealloc_array(s->ports, s->n_ports + 1, sizeof(*s->ports));
 		s->ports[s->n_ports++] = (struct port_element){
 			.key = xstrndup(*line, (size_t)(colon - *line)),
 			.element = xstrdup(*line),
-			.when = when,
+			.since = since,
 		};
 	}
 }
@@ -218,20 +221,7 @@ static int compare_ports(const void *a, const void *b)
 
 	if (r)
 		return r;
-	if (x->when.tv_sec != y->when.tv_sec)
-		return x->when.tv_sec > y->when.tv_sec ? -1 : 1;
-	return x->when.tv_nsec > y->when.tv_nsec ? -1 : x->when.tv_nsec < y->when.tv_nsec;
-}
-
-static int read_file(int dir, const char *name, struct buf *text, struct timespec *when)
-{
-	cleanup(fd_close) int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	struct stat st;
-
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return -errno;
-	*when = st.st_mtim;
-	return fd_read_to_end(fd, STATE_MAX, text);
+	return x->since > y->since ? -1 : x->since < y->since;
 }
 
 static void close_dir(DIR *d)
@@ -243,8 +233,7 @@ DEFINE_CLEANUP(close_dir, DIR *);
 
 /* Each file below: fn gets its name and text. */
 static int for_each_file(int at, const char *below,
-	void (*fn)(void *data, const char *name, const char *text, struct timespec when),
-	void *data)
+	void (*fn)(void *data, const char *name, const char *text), void *data)
 {
 	int fd = openat(at, below, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	cleanup(close_dir) DIR *d = fd < 0 ? NULL : fdopendir(fd);
@@ -256,10 +245,9 @@ static int for_each_file(int at, const char *below,
 	}
 	while ((e = readdir(d))) {
 		cleanup(buf_free) struct buf text = { 0 };
-		struct timespec when;
 		if (e->d_name[0] != '.' && e->d_type == DT_REG &&
-			read_file(dirfd(d), e->d_name, &text, &when) == 0 && text.len)
-			fn(data, e->d_name, text.data, when);
+			file_read(dirfd(d), e->d_name, STATE_MAX, &text) == 0 && text.len)
+			fn(data, e->d_name, text.data);
 	}
 	return 0;
 }
@@ -269,7 +257,7 @@ struct state_reader {
 	const char *except;
 };
 
-static void read_network(void *data, const char *name, const char *text, struct timespec when)
+static void read_network(void *data, const char *name, const char *text)
 {
 	struct state_reader *reader = data;
 	const char *suffix = strrchr(name, '.');
@@ -280,12 +268,12 @@ static void read_network(void *data, const char *name, const char *text, struct 
 		state_add_network(reader->state, word);
 }
 
-static void read_ports(void *data, const char *name, const char *text, struct timespec when)
+static void read_ports(void *data, const char *name, const char *text)
 {
 	struct state_reader *reader = data;
 
 	if ((!reader->except || strcmp(name, reader->except) != 0) && !strstr(name, ".tmp."))
-		state_add_ports(reader->state, text, when);
+		state_add_ports(reader->state, text);
 }
 
 static int state_read(int dir, const char *except, struct state *s)

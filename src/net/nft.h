@@ -32,6 +32,10 @@ int nft_sync(int dir, const char *except, struct err *err);
 int nft_ports_add(int dir, char *const *elements, struct err *err);
 int nft_ports_remove(int dir, const char *instance, char *const *elements, struct err *err);
 
+/* Begins a line of RUN/networks/ports/INSTANCE: when the elements after it were published, in ns of
+ * CLOCK_MONOTONIC. File times are too coarse to tell two publishers in a row apart. */
+#define NFT_SINCE "since "
+
 /* The maps that `elements` speak of. */
 #define NFT_ANY4 "any4"   /* protocol . port */
 #define NFT_ADDR4 "addr4" /* address . protocol . port */

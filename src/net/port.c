@@ -219,7 +219,7 @@ static int write_state(int dir, const char *instance, char *const *elements, str
 
 	if (r < 0 && r != -ENOENT)
 		return err_code(err, r, "read '%s/networks/%s'", paths_run(), path);
-	buf_addf(&text, "%s\n", more);
+	buf_addf(&text, NFT_SINCE "%lld\n%s\n", (long long)time_monotonic(), more);
 	r = file_write(dir, path, text.data, text.len, 0600, 0);
 	return r < 0 ? err_code(err, r, "write '%s/networks/%s'", paths_run(), path) : 0;
 }

@@ -748,6 +748,7 @@ static void test_publish(void **state)
 	struct record_list any = { 0 }, one = { 0 }, again = { 0 }, free_port = { 0 };
 	int *any_fds, *one_fds, *free_fds, *again_fds, server;
 	size_t n_any, n_one, n_free, n_again;
+	cleanup(free) char *path = NULL;
 	struct instance a, b;
 
 	skip_without_host();
@@ -783,8 +784,14 @@ static void test_publish(void **state)
 	assert_int_equal(((struct port *)again.items[0])->host_port, 8082);
 	unreserve(again_fds, n_again, &again);
 
-	/* A dead instance's element gives way to who got the socket. */
+	/* A dead instance's element gives way to who got the socket, whatever the file's time says. */
 	unreserve(any_fds, n_any, &any);
+	path = xasprintf("%s/networks/ports/%s", paths_run(), a.id);
+	assert_int_equal(
+		utimensat(AT_FDCWD, path,
+			(struct timespec[2]){ { .tv_sec = INT32_MAX }, { .tv_sec = INT32_MAX } },
+			0),
+		0);
 	publish(&b, "8080:80", &any, &any_fds, &n_any);
 	close(server);
 	server = serve(b.pid, SOCK_STREAM, 80);
