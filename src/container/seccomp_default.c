@@ -1,6 +1,6 @@
 /*
  * The default system-call profile: what Docker's allows (moby/profiles, seccomp/default.json of
- * 2026-05), so that an image that runs there runs here. Everything else fails with EPERM. What would
+ * 2026-05), but for sockets of families that are dead, so that an image that runs there runs here. Everything else fails with EPERM. What would
  * give more than a capability already gives is allowed to its holders; user namespaces and the like
  * (clone's flags) only to CAP_SYS_ADMIN's.
  */
@@ -126,6 +126,17 @@ static const char *const architectures[] = {
 	NULL,
 };
 
+/*
+ * Neither AF_ALG, the kernel's ciphers, nor AF_VSOCK, the way to the host of a virtual machine; nor those that
+ * nobody has used for long, whose modules the kernel would load on demand: DECnet, Econet, ATM's switched
+ * circuits, IrDA, WANPIPE, ISDN, CAIF.
+ */
+static const uint8_t families[] = { AF_UNSPEC, AF_UNIX, AF_INET, AF_AX25, AF_IPX, AF_APPLETALK,
+	AF_NETROM, AF_BRIDGE, AF_ATMPVC, AF_X25, AF_INET6, AF_ROSE, AF_NETBEUI, AF_SECURITY, AF_KEY,
+	AF_NETLINK, AF_PACKET, AF_ASH, AF_RDS, AF_SNA, AF_PPPOX, AF_LLC, AF_IB, AF_MPLS, AF_CAN,
+	AF_TIPC, AF_BLUETOOTH, AF_IUCV, AF_RXRPC, AF_PHONET, AF_IEEE802154, AF_NFC, AF_KCM,
+	AF_QIPCRTR, AF_SMC, AF_XDP, AF_MCTP };
+
 /* All namespaces of clone's flags: NEWTIME shares its bit with the exit signal's mask. */
 #define NAMESPACES \
 	(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | \
@@ -199,11 +210,10 @@ void seccomp_default(const struct bundle_capabilities *caps, struct bundle_secco
 	allow(ret, of_arch);
 	if (kernel_at_least(4, 8))
 		allow(ret, tracing);
-	/* All families but AF_ALG and AF_VSOCK: the kernel's ciphers, and the way to the host of a
-	 * virtual machine. */
-	allow_if(ret, "socket", 0, "SCMP_CMP_LT", AF_ALG);
-	allow_if(ret, "socket", 0, "SCMP_CMP_EQ", AF_NFC);
-	allow_if(ret, "socket", 0, "SCMP_CMP_GT", AF_VSOCK);
+	/* One by one: the kernel looks at the lower half of the argument and a filter at the whole, so
+	 * that "all above AF_VSOCK" would have AF_ALG in it, with a bit set in the upper half. */
+	for (size_t i = 0; i < ARRAY_SIZE(families); i++)
+		allow_if(ret, "socket", 0, "SCMP_CMP_EQ", families[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(personalities); i++)
 		allow_if(ret, "personality", 0, "SCMP_CMP_EQ", personalities[i]);
 	for (size_t i = 0; i < ARRAY_SIZE(with_cap); i++)
