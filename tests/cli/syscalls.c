@@ -37,7 +37,7 @@ struct call {
 static struct shared {
 	struct call calls[MAX_CALLS];
 	volatile int n, at;
-} *shared;
+} * shared;
 
 static long call_64(long nr, unsigned long arg)
 {
@@ -137,7 +137,8 @@ static int trace(void)
 
 int main(void)
 {
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	shared = mmap(
+		NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (shared == MAP_FAILED)
 		return 1;
 	while (shared->n < MAX_CALLS) {
