@@ -1,0 +1,59 @@
+#pragma once
+/*
+ * A machine: a board with RAM, devices and vCPUs, from configuration to its end. Names no cpu: it takes what
+ * cpu/'s table has.
+ *
+ * Threads: one (the caller's) makes, runs and frees it; machine_run() starts one thread a vCPU and ends
+ * them. machine_stop() is for any thread and for signal handlers.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+
+struct machine;
+
+struct machine_disk {
+	const char *path;
+	const char *format; /* NULL: by its first bytes */
+	bool readonly;
+};
+
+/* Borrowed until machine_new() returns. */
+struct machine_config {
+	const char *cpu;   /* "auto", "kvm", "soft" */
+	const char *model; /* cpuid.h; NULL: "host" */
+	unsigned n_vcpus;
+	uint64_t memory;    /* bytes, a multiple of 1 MiB */
+	const char *kernel; /* bzImage, PVH or multiboot ELF */
+	const char *initrd; /* or NULL */
+	const char *append; /* kernel's command line, or NULL */
+	const struct machine_disk *disks;
+	unsigned n_disks;
+	int serial_in, serial_out; /* descriptors of the caller's; serial_in -1: none */
+	bool test_devices;         /* isa-debug-exit and what unit tests of processors expect */
+};
+
+enum machine_end {
+	MACHINE_POWER_OFF, /* the guest switched itself off */
+	MACHINE_RESET,     /* it asked for a reset */
+	MACHINE_SHUTDOWN,  /* a processor's triple fault */
+	MACHINE_FATAL,     /* the cpu cannot go on: the error says why */
+	MACHINE_STOPPED,   /* machine_stop() */
+	MACHINE_TEST_EXIT, /* isa-debug-exit; *ret_code is (value << 1) | 1 */
+};
+
+/* All that can be wrong is found here, with nothing left behind. */
+int machine_new(const struct machine_config *config, struct machine **ret, struct err *err);
+/* Until it ends. A negative value: it could not be started. */
+int machine_run(struct machine *machine, enum machine_end *ret_end, int *ret_code, struct err *err);
+void machine_stop(struct machine *machine);
+/* Presses the power button: a guest that has ACPI shuts down. Any thread. */
+void machine_power_button(struct machine *machine);
+void machine_free(struct machine *machine);
+DEFINE_CLEANUP(machine_free, struct machine *);
+
+/* The name of the cpu that it runs on; and, when "auto" took another than the best, why, else "". */
+const char *machine_cpu_name(const struct machine *machine);
+const char *machine_cpu_reason(const struct machine *machine);

@@ -1,0 +1,62 @@
+#pragma once
+/*
+ * The I/O bus: memory-mapped (BUS_MMIO) and port (BUS_PORT) addresses, and who answers there. RAM is
+ * not on it: a cpu looks for RAM first. vCPUs do not call it directly but through vcpu.h, because a
+ * local APIC's page is each vCPU's own.
+ *
+ * Threads: any thread accesses, registers and moves at any time, a handler among them (a write to a
+ * PCI BAR moves regions). Handlers run without the bus's lock and lock their own device; after a
+ * region was moved or removed by one thread, a call that another had begun may still be under way,
+ * so a device is destroyed only while no vCPU runs.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/err.h"
+
+enum bus_space { BUS_MMIO, BUS_PORT };
+
+struct bus;
+
+/*
+ * What a device answers with. `offset` is from the region's base; offset + size is inside it. Values are
+ * zero-extended, little-endian. `sizes` has the bits 1, 2, 4, 8 for the access sizes that the handlers
+ * take, always aligned to their size. Other accesses of the guest are made of several smaller ones,
+ * from the lowest address on; where no smaller size is taken, reads give all ones and writes are dropped.
+ */
+struct bus_ops {
+	uint64_t (*read)(void *data, uint64_t offset, unsigned size);
+	void (*write)(void *data, uint64_t offset, uint64_t value, unsigned size);
+	unsigned sizes;
+};
+
+/* In the device's structure; filled in by bus_region_init(). Members are the bus's. */
+struct bus_region {
+	const char *name;
+	enum bus_space space;
+	uint64_t base, size;
+	const struct bus_ops *ops;
+	void *data;
+	bool mapped;
+};
+
+struct bus *bus_new(void);
+void bus_free(struct bus *bus);
+DEFINE_CLEANUP(bus_free, struct bus *);
+
+void bus_region_init(struct bus_region *region, const char *name, enum bus_space space,
+	uint64_t size, const struct bus_ops *ops, void *data);
+/*
+ * Makes it answer at base, or moves it there. Of overlapping regions the one mapped last answers, and what
+ * it covers answers again when it is gone. -ERANGE beyond the space's end (ports: 0xffff), -ENOSPC for
+ * more than 512 regions; then it is where it was.
+ */
+int bus_map(struct bus *bus, struct bus_region *region, uint64_t base);
+/* No error when it is not mapped. */
+void bus_unmap(struct bus *bus, struct bus_region *region);
+
+/* size: 1, 2, 4 or 8, any alignment, also across regions. Addresses without a region read all ones. */
+uint64_t bus_read(struct bus *bus, enum bus_space space, uint64_t address, unsigned size);
+void bus_write(
+	struct bus *bus, enum bus_space space, uint64_t address, uint64_t value, unsigned size);

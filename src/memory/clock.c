@@ -1,0 +1,293 @@
+/*
+ * The clock: CLOCK_MONOTONIC less what was spent paused, the TSC, and a thread for timers.
+ *
+ * Timers are a list sorted by their times. The thread sleeps on a condition until the first is due, unsets
+ * it and calls it without the lock. `running` is that timer, for those who must wait for its end.
+ */
+#include "memory/clock.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <signal.h>
+#include <time.h>
+#include <x86intrin.h>
+
+#include "base/alloc.h"
+
+#define CALIBRATION_NS 2000000 /* 2 ms: the two clocks are read within 50 ns of each other */
+
+struct clock {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	pthread_t thread;
+	bool manual, stop, paused;
+	int64_t origin;  /* CLOCK_MONOTONIC at 0 of this clock */
+	int64_t at;      /* this clock, while manual or paused */
+	uint64_t tsc_at; /* the TSC while paused */
+	uint64_t tsc_offset;
+	uint64_t tsc_khz;
+	struct clock_timer *first;
+	struct clock_timer *running;
+};
+
+static int64_t monotonic(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * NS_PER_S + t.tv_nsec;
+}
+
+/* The host's TSC rate, against CLOCK_MONOTONIC. Hypervisors may not say it in CPUID. */
+static uint64_t measure_tsc_khz(void)
+{
+	int64_t t0 = monotonic(), t1;
+	uint64_t c0 = __rdtsc(), c1;
+
+	do {
+		t1 = monotonic();
+		c1 = __rdtsc();
+	} while (t1 - t0 < CALIBRATION_NS);
+	return (uint64_t)((unsigned __int128)(c1 - c0) * 1000000 / (uint64_t)(t1 - t0));
+}
+
+static int64_t now_locked(const struct clock *c)
+{
+	return c->manual || c->paused ? c->at : monotonic() - c->origin;
+}
+
+static uint64_t tsc_locked(const struct clock *c)
+{
+	if (c->manual)
+		return (uint64_t)c->at;
+	return c->paused ? c->tsc_at : __rdtsc() + c->tsc_offset;
+}
+
+static void unlink_timer(struct clock *c, struct clock_timer *timer)
+{
+	struct clock_timer **at = &c->first;
+
+	while (*at && *at != timer)
+		at = &(*at)->next;
+	if (*at)
+		*at = timer->next;
+	timer->due = CLOCK_NEVER;
+	timer->next = NULL;
+}
+
+/* Calls the first timer; the lock is free meanwhile. */
+static void fire(struct clock *c)
+{
+	struct clock_timer *timer = c->first;
+
+	unlink_timer(c, timer);
+	c->running = timer;
+	pthread_mutex_unlock(&c->lock);
+	timer->fn(timer->data);
+	pthread_mutex_lock(&c->lock);
+	c->running = NULL;
+	pthread_cond_broadcast(&c->changed);
+}
+
+static void *timer_thread(void *data)
+{
+	struct clock *c = data;
+
+	pthread_mutex_lock(&c->lock);
+	while (!c->stop) {
+		int64_t due = c->first && !c->paused ? c->first->due : CLOCK_NEVER;
+		struct timespec t;
+
+		if (due == CLOCK_NEVER) {
+			pthread_cond_wait(&c->changed, &c->lock);
+		} else if (due <= now_locked(c)) {
+			fire(c);
+		} else {
+			due += c->origin;
+			t = (struct timespec){ due / NS_PER_S, due % NS_PER_S };
+			pthread_cond_timedwait(&c->changed, &c->lock, &t);
+		}
+	}
+	pthread_mutex_unlock(&c->lock);
+	return NULL;
+}
+
+struct clock *clock_new_manual(void)
+{
+	struct clock *c = xnew(struct clock);
+	pthread_condattr_t attr;
+
+	pthread_mutex_init(&c->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&c->changed, &attr);
+	pthread_condattr_destroy(&attr);
+	c->manual = true;
+	c->tsc_khz = 1000000;
+	return c;
+}
+
+struct clock *clock_new(void)
+{
+	struct clock *c = clock_new_manual();
+	sigset_t all, before;
+	int r;
+
+	c->manual = false;
+	c->tsc_khz = measure_tsc_khz();
+	c->tsc_offset = -__rdtsc();
+	c->origin = monotonic();
+	/* Signals are for the threads that set them up. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	r = pthread_create(&c->thread, NULL, timer_thread, c);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	assert(r == 0);
+	return c;
+}
+
+void clock_free(struct clock *c)
+{
+	if (!c)
+		return;
+	if (!c->manual) {
+		pthread_mutex_lock(&c->lock);
+		c->stop = true;
+		pthread_cond_broadcast(&c->changed);
+		pthread_mutex_unlock(&c->lock);
+		pthread_join(c->thread, NULL);
+	}
+	pthread_cond_destroy(&c->changed);
+	pthread_mutex_destroy(&c->lock);
+	free(c);
+}
+
+int64_t clock_now(struct clock *c)
+{
+	int64_t now;
+
+	pthread_mutex_lock(&c->lock);
+	now = now_locked(c);
+	pthread_mutex_unlock(&c->lock);
+	return now;
+}
+
+void clock_advance(struct clock *c, int64_t ns)
+{
+	int64_t until;
+
+	pthread_mutex_lock(&c->lock);
+	assert(c->manual && ns >= 0);
+	until = c->at + ns;
+	while (c->first && c->first->due <= until) {
+		if (c->first->due > c->at)
+			c->at = c->first->due;
+		fire(c);
+	}
+	c->at = until;
+	pthread_mutex_unlock(&c->lock);
+}
+
+void clock_pause(struct clock *c, bool pause)
+{
+	pthread_mutex_lock(&c->lock);
+	if (c->manual || c->paused == pause) {
+		pthread_mutex_unlock(&c->lock);
+		return;
+	}
+	if (pause) {
+		c->at = now_locked(c);
+		c->tsc_at = tsc_locked(c);
+	} else {
+		c->origin = monotonic() - c->at;
+		c->tsc_offset = c->tsc_at - __rdtsc();
+	}
+	c->paused = pause;
+	pthread_cond_broadcast(&c->changed);
+	pthread_mutex_unlock(&c->lock);
+}
+
+uint64_t clock_tsc_khz(struct clock *c)
+{
+	return c->tsc_khz;
+}
+
+uint64_t clock_tsc(struct clock *c)
+{
+	uint64_t tsc;
+
+	pthread_mutex_lock(&c->lock);
+	tsc = tsc_locked(c);
+	pthread_mutex_unlock(&c->lock);
+	return tsc;
+}
+
+uint64_t clock_tsc_offset(struct clock *c)
+{
+	uint64_t offset;
+
+	pthread_mutex_lock(&c->lock);
+	offset = c->tsc_offset;
+	pthread_mutex_unlock(&c->lock);
+	return offset;
+}
+
+int64_t clock_of_tsc(struct clock *c, uint64_t tsc)
+{
+	unsigned __int128 ns;
+	int64_t now;
+	uint64_t ticks;
+
+	pthread_mutex_lock(&c->lock);
+	now = now_locked(c);
+	ticks = tsc - tsc_locked(c);
+	pthread_mutex_unlock(&c->lock);
+	/* The past, by less than half of the range. */
+	if ((int64_t)ticks <= 0)
+		return now;
+	ns = (unsigned __int128)ticks * 1000000 / c->tsc_khz;
+	return ns > (uint64_t)(CLOCK_NEVER - 1 - now) ? CLOCK_NEVER - 1 : now + (int64_t)ns;
+}
+
+void clock_timer_init(
+	struct clock_timer *timer, struct clock *clock, void (*fn)(void *data), void *data)
+{
+	*timer = (struct clock_timer){ .clock = clock, .fn = fn, .data = data, .due = CLOCK_NEVER };
+}
+
+void clock_timer_set(struct clock_timer *timer, int64_t due)
+{
+	struct clock *c = timer->clock;
+	struct clock_timer **at = &c->first;
+	bool wake;
+
+	pthread_mutex_lock(&c->lock);
+	wake = c->first == timer;
+	unlink_timer(c, timer);
+	if (due != CLOCK_NEVER) {
+		while (*at && (*at)->due <= due)
+			at = &(*at)->next;
+		timer->due = due;
+		timer->next = *at;
+		*at = timer;
+	}
+	/* A thread that wakes too early finds that out by itself; too late it must not. */
+	if (c->first == timer || (wake && !c->first))
+		pthread_cond_broadcast(&c->changed);
+	pthread_mutex_unlock(&c->lock);
+}
+
+void clock_timer_finish(struct clock_timer *timer)
+{
+	struct clock *c = timer->clock;
+
+	if (!c)
+		return;
+	pthread_mutex_lock(&c->lock);
+	unlink_timer(c, timer);
+	while (c->running == timer)
+		pthread_cond_wait(&c->changed, &c->lock);
+	/* Its function may have set it again. */
+	unlink_timer(c, timer);
+	pthread_mutex_unlock(&c->lock);
+}

@@ -1,0 +1,83 @@
+/* Interrupt lines: how many devices hold each one high, and who is told. */
+#include "memory/irq.h"
+
+#include <assert.h>
+#include <pthread.h>
+
+#include "base/alloc.h"
+
+#define SINKS 4u
+
+struct irqs {
+	pthread_mutex_t lock;
+	unsigned high[IRQ_LINES]; /* how many hold it */
+	struct {
+		const struct irq_sink *sink;
+		void *data;
+	} sinks[SINKS];
+	unsigned n_sinks;
+};
+
+struct irqs *irqs_new(void)
+{
+	struct irqs *irqs = xnew(struct irqs);
+
+	pthread_mutex_init(&irqs->lock, NULL);
+	return irqs;
+}
+
+void irqs_free(struct irqs *irqs)
+{
+	if (!irqs)
+		return;
+	pthread_mutex_destroy(&irqs->lock);
+	free(irqs);
+}
+
+void irqs_add_sink(struct irqs *irqs, const struct irq_sink *sink, void *data)
+{
+	pthread_mutex_lock(&irqs->lock);
+	assert(irqs->n_sinks < SINKS);
+	irqs->sinks[irqs->n_sinks].sink = sink;
+	irqs->sinks[irqs->n_sinks++].data = data;
+	for (unsigned gsi = 0; gsi < IRQ_LINES && sink->line; gsi++)
+		if (irqs->high[gsi] > 0)
+			sink->line(data, gsi, true);
+	pthread_mutex_unlock(&irqs->lock);
+}
+
+void irq_line_init(struct irq_line *line, struct irqs *irqs, unsigned gsi)
+{
+	assert(gsi < IRQ_LINES);
+	*line = (struct irq_line){ .irqs = irqs, .gsi = gsi };
+}
+
+void irq_line_set(struct irq_line *line, bool level)
+{
+	struct irqs *irqs = line->irqs;
+	bool changed;
+
+	pthread_mutex_lock(&irqs->lock);
+	if (line->level != level) {
+		line->level = level;
+		changed = level ? irqs->high[line->gsi]++ == 0 : --irqs->high[line->gsi] == 0;
+		for (unsigned i = 0; i < irqs->n_sinks && changed; i++)
+			if (irqs->sinks[i].sink->line)
+				irqs->sinks[i].sink->line(irqs->sinks[i].data, line->gsi, level);
+	}
+	pthread_mutex_unlock(&irqs->lock);
+}
+
+void irq_line_pulse(struct irq_line *line)
+{
+	irq_line_set(line, true);
+	irq_line_set(line, false);
+}
+
+void irq_msi(struct irqs *irqs, uint64_t address, uint32_t value)
+{
+	/* Sinks do not change while the machine runs: no lock, for the sake of many queues at once. */
+	for (unsigned i = 0; i < irqs->n_sinks; i++)
+		if (irqs->sinks[i].sink->msi)
+			irqs->sinks[i].sink->msi(irqs->sinks[i].data, address, value);
+}

@@ -1,0 +1,50 @@
+#pragma once
+/*
+ * Interrupts on their way from devices to the interrupt controllers, be they device models (device/) or
+ * the kernel's (cpu/kvm), which neither side sees.
+ *
+ * A line is a GSI: 0-15 are the ISA interrupts (to the PICs and the IOAPIC), 16-23 only the IOAPIC's.
+ * Several devices may share one: it is high while any of them holds it high.
+ *
+ * Threads: any. A controller is told of lines with the lock of irqs held and must not call back into it;
+ * a device may call with its own lock held.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+
+#define IRQ_LINES 24u
+
+struct irqs;
+
+/* A controller. Each method may be NULL. */
+struct irq_sink {
+	/* The line changed. */
+	void (*line)(void *data, unsigned gsi, bool level);
+	/* A message as PCI sends it: written to 0xfeexxxxx. */
+	void (*msi)(void *data, uint64_t address, uint32_t value);
+};
+
+/* One device's end of a line, in the device's structure. */
+struct irq_line {
+	struct irqs *irqs;
+	unsigned gsi;
+	bool level;
+};
+
+struct irqs *irqs_new(void);
+void irqs_free(struct irqs *irqs);
+DEFINE_CLEANUP(irqs_free, struct irqs *);
+
+/* At most 4, before the machine runs. Told at once of lines that are high. */
+void irqs_add_sink(struct irqs *irqs, const struct irq_sink *sink, void *data);
+
+/* Low. gsi < IRQ_LINES. */
+void irq_line_init(struct irq_line *line, struct irqs *irqs, unsigned gsi);
+/* Level-triggered, or the two edges of an edge-triggered one. Nothing happens when it does not change. */
+void irq_line_set(struct irq_line *line, bool level);
+/* High and low again. */
+void irq_line_pulse(struct irq_line *line);
+
+void irq_msi(struct irqs *irqs, uint64_t address, uint32_t value);
