@@ -1,0 +1,353 @@
+/*
+ * test-cpu-programs CPU: the guest programs of this directory on one cpu. Exit status 77 where that cannot be
+ * opened here. Each program ends by itself: what it printed, the value it ended with and, where that is the
+ * point, the state or the dirty log are compared.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/alloc.h"
+#include "base/fd.h"
+#include "cpu/cpu.h"
+#include "memory/bus.h"
+#include "memory/clock.h"
+#include "memory/irq.h"
+#include "memory/memory.h"
+#include "memory/vcpu.h"
+
+#define LOAD 0x8000
+#define RAM (16u << 20)
+#define ECHO 0xe0000000
+#define MAX_VCPUS 2u
+#define TIMEOUT_S 60
+#define RUNNING (-1)
+
+static const struct cpu_type *type;
+/* Why this cpu cannot be relied on here, or "": what it does not execute is skipped then, not failed. */
+static struct err unreliable;
+
+struct guest {
+	struct memory *memory;
+	struct cpu *cpu;
+	struct vcpu *vcpus[MAX_VCPUS];
+	struct bus_region ports, echo;
+	struct irq_line lines[16];
+	pthread_mutex_t lock;
+	char text[64];
+	size_t len;
+	int value; /* given to port 0xf4 */
+	uint8_t kept[0x800];
+};
+
+static void stop_all(struct guest *g)
+{
+	for (unsigned i = 0; i < g->memory->n_vcpus; i++)
+		vcpu_raise(&g->memory->vcpus[i], VCPU_STOP);
+}
+
+/* 0xe0-0xef: lines, but for 0xe9, which prints; 0xf4. */
+static void port_write(void *data, uint64_t offset, uint64_t value, unsigned size)
+{
+	struct guest *g = data;
+
+	if (offset == 9) {
+		pthread_mutex_lock(&g->lock);
+		if (g->len < sizeof(g->text) - 1)
+			g->text[g->len++] = (char)value;
+		pthread_mutex_unlock(&g->lock);
+	} else if (offset == 0x14) {
+		g->value = (int)value;
+		stop_all(g);
+	} else if (offset < 16) {
+		irq_line_set(&g->lines[offset], value);
+	}
+}
+
+static uint64_t port_read(void *data, uint64_t offset, unsigned size)
+{
+	return 0;
+}
+
+static uint64_t echo_read(void *data, uint64_t offset, unsigned size)
+{
+	struct guest *g = data;
+	uint64_t value = 0;
+
+	for (unsigned i = 0; i < size; i++) {
+		uint64_t at = offset + i;
+
+		value |= (uint64_t)(at < 0x800 ? (uint8_t)at : g->kept[at - 0x800]) << 8 * i;
+	}
+	return value;
+}
+
+static void echo_write(void *data, uint64_t offset, uint64_t value, unsigned size)
+{
+	struct guest *g = data;
+
+	if (offset >= 0x800)
+		memcpy(&g->kept[offset - 0x800], &value, size);
+}
+
+static const struct bus_ops port_ops = { port_read, port_write, 1 },
+			    echo_ops = { echo_read, echo_write, 1 | 2 | 4 | 8 };
+
+static void load(struct guest *g, const char *name)
+{
+	cleanup(free) char *path = xasprintf("%s/%s.bin", GUESTS, name);
+	cleanup(buf_free) struct buf program = { 0 };
+
+	assert_int_equal(file_read(AT_FDCWD, path, 4096, &program), 0);
+	assert_true(memory_write(g->memory, LOAD, program.data, program.len));
+}
+
+static void guest_free(struct guest *g)
+{
+	for (unsigned i = 0; i < MAX_VCPUS; i++)
+		type->vcpu_close(g->vcpus[i]);
+	type->close(g->cpu);
+	memory_free(g->memory);
+	free(g);
+}
+DEFINE_CLEANUP(guest_free, struct guest *);
+
+static struct guest *guest_new(const char *name, unsigned n_vcpus)
+{
+	struct guest *g = xnew(struct guest);
+	struct cpuid_table supported, cpuid;
+	struct cpu_config config = { .cpuid = &cpuid };
+	struct cpu_state s;
+	struct err err = { 0 };
+
+	pthread_mutex_init(&g->lock, NULL);
+	g->value = RUNNING;
+	g->memory = memory_new(n_vcpus, NULL);
+	assert_int_equal(memory_add(g->memory, 0, RAM, 0, &err), 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(g->lines); i++)
+		irq_line_init(&g->lines[i], g->memory->irqs, i);
+	bus_region_init(&g->ports, "ports", BUS_PORT, 0x15, &port_ops, g);
+	bus_region_init(&g->echo, "echo", BUS_MMIO, 0x1000, &echo_ops, g);
+	bus_map(g->memory->bus, &g->ports, 0xe0);
+	bus_map(g->memory->bus, &g->echo, ECHO);
+	assert_int_equal(type->cpuid_supported(&supported, &err), 0);
+	assert_int_equal(cpuid_build("host", &supported, n_vcpus, 0, &cpuid, &err), 0);
+	if (type->open(g->memory, &config, &g->cpu, &err) < 0)
+		fail_msg("%s", err.text);
+	for (unsigned i = 0; i < n_vcpus; i++)
+		if (type->vcpu_open(g->cpu, i, &g->vcpus[i], &err) < 0)
+			fail_msg("%s", err.text);
+	load(g, name);
+	assert_int_equal(type->get_state(g->vcpus[0], &s, &err), 0);
+	assert_int_equal(s.rip, 0xfff0);
+	assert_int_equal(s.activity, CPU_RUN);
+	s.segment[CPU_CS].base = 0;
+	s.segment[CPU_CS].selector = 0;
+	s.rip = LOAD;
+	s.gpr[CPU_RSP] = 0x7000;
+	if (type->set_state(g->vcpus[0], &s, &err) < 0)
+		fail_msg("%s", err.text);
+	return g;
+}
+
+struct thread {
+	struct guest *guest;
+	struct vcpu *vcpu;
+	pthread_t id;
+	enum cpu_exit end;
+	struct err why;
+	bool done;
+};
+
+static void *run_thread(void *data)
+{
+	struct thread *t = data;
+
+	t->end = type->run(t->vcpu, &t->why);
+	/* One that cannot go on takes the rest with it. */
+	if (t->end != CPU_EXIT_KICK)
+		stop_all(t->guest);
+	return NULL;
+}
+
+/* Until all vCPUs left run(); the boot processor's reason. A guest that hangs fails the test. */
+static enum cpu_exit run_for(struct guest *g, int64_t stop_after_ms)
+{
+	struct thread threads[MAX_VCPUS] = { 0 };
+	unsigned n = g->memory->n_vcpus;
+	struct timespec until;
+	bool late = false;
+
+	for (unsigned i = 0; i < n; i++) {
+		threads[i] = (struct thread){ .guest = g, .vcpu = g->vcpus[i] };
+		pthread_create(&threads[i].id, NULL, run_thread, &threads[i]);
+	}
+	if (stop_after_ms) {
+		usleep((useconds_t)stop_after_ms * 1000);
+		stop_all(g);
+	}
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += TIMEOUT_S;
+	for (unsigned i = 0; i < n; i++)
+		if (pthread_timedjoin_np(threads[i].id, NULL, &until) != 0) {
+			late = true;
+			stop_all(g);
+			pthread_join(threads[i].id, NULL);
+		}
+	for (unsigned i = 0; i < n; i++)
+		if (threads[i].end == CPU_EXIT_FATAL && unreliable.code) {
+			printf("# skip: %s (%s)\n", threads[i].why.text, unreliable.text);
+			skip();
+		} else if (threads[i].end == CPU_EXIT_FATAL)
+			fail_msg("processor %u, after \"%s\": %s", i, g->text, threads[i].why.text);
+	if (late)
+		fail_msg("still running after %d s, after \"%s\"", TIMEOUT_S, g->text);
+	return threads[0].end;
+}
+
+static void expect(const char *name, unsigned n_vcpus, const char *text)
+{
+	cleanup(guest_free) struct guest *g = guest_new(name, n_vcpus);
+
+	assert_int_equal(run_for(g, 0), CPU_EXIT_KICK);
+	if (g->value != 0 || strcmp(g->text, text) != 0)
+		fail_msg("ended with %d after \"%s\"", g->value, g->text);
+}
+
+static void real_mode(void **state)
+{
+	expect("real", 1, "real!");
+}
+
+static void protected_mode(void **state)
+{
+	expect("protected", 1, "PGRF");
+}
+
+static void long_mode(void **state)
+{
+	expect("long", 1, "L6PUGS");
+}
+
+static void interrupts(void **state)
+{
+	expect("interrupt", 1, "5c5");
+}
+
+static void second_processor(void **state)
+{
+	expect("smp", 2, "1:2I");
+}
+
+static void mapped_registers(void **state)
+{
+	expect("mmio", 1, "m");
+}
+
+static void triple_fault(void **state)
+{
+	cleanup(guest_free) struct guest *g = guest_new("triple", 1);
+
+	assert_int_equal(run_for(g, 0), CPU_EXIT_SHUTDOWN);
+	assert_string_equal(g->text, "t");
+	assert_int_equal(g->value, RUNNING);
+}
+
+static void dirty_log(void **state)
+{
+	cleanup(guest_free) struct guest *g = guest_new("dirty", 1);
+	uint64_t words[16];
+
+	memory_dirty_start(g->memory);
+	assert_int_equal(type->dirty_log(g->cpu, true, NULL), 0);
+	assert_int_equal(run_for(g, 0), CPU_EXIT_KICK);
+	assert_int_equal(g->value, 0);
+	if (type->dirty_sync)
+		assert_int_equal(type->dirty_sync(g->cpu, NULL), 0);
+	memory_dirty_take(g->memory, 0, 0, words, ARRAY_SIZE(words));
+	assert_int_equal(words[0x100 / 64], 1);
+	assert_int_equal(words[0x17f / 64], UINT64_C(1) << 63);
+	assert_int_equal(words[0x180 / 64], 1);
+	assert_int_equal(words[0x200 / 64], 0);
+	assert_int_equal(type->dirty_log(g->cpu, false, NULL), 0);
+}
+
+/* Stopped in the middle, looked at, put back, and it goes on from there. */
+static void stop_and_state(void **state)
+{
+	cleanup(guest_free) struct guest *g = guest_new("spin", 1);
+	struct cpu_state a, b, c;
+
+	assert_int_equal(run_for(g, 50), CPU_EXIT_KICK);
+	assert_int_equal(type->get_state(g->vcpus[0], &a, NULL), 0);
+	assert_true(a.rip >= LOAD && a.rip < LOAD + 16);
+	assert_int_equal(a.gpr[CPU_RCX] & 0xffff, 0x1234);
+	assert_true(a.gpr[CPU_RBX] > 0);
+	a.gpr[CPU_RBX] = 0xf0000000;
+	a.gpr[CPU_R8 + 7] = 0x123456789abcdef0;
+	a.lstar = 0xffffffff81000000;
+	a.segment[CPU_FS].base = 0x12340;
+	a.segment[CPU_FS].selector = 0x1234;
+	a.dr[1] = 0x5678;
+	memset(a.xsave + 32, 0x3f, 10);  /* ST(0) */
+	memset(a.xsave + 160, 0x5a, 16); /* XMM0 */
+	memcpy(a.xsave + 512, "\3", 1);
+	assert_int_equal(type->set_state(g->vcpus[0], &a, NULL), 0);
+	assert_int_equal(type->get_state(g->vcpus[0], &b, NULL), 0);
+	assert_memory_equal(a.gpr, b.gpr, sizeof(a.gpr));
+	assert_memory_equal(a.segment, b.segment, sizeof(a.segment));
+	assert_memory_equal(a.xsave + 32, b.xsave + 32, 10);
+	assert_memory_equal(a.xsave + 160, b.xsave + 160, 16);
+	assert_int_equal(a.lstar, b.lstar);
+	assert_int_equal(a.dr[1], b.dr[1]);
+	assert_int_equal(a.rflags, b.rflags);
+	assert_true(b.tsc >= a.tsc);
+	assert_int_equal(run_for(g, 50), CPU_EXIT_KICK);
+	assert_int_equal(type->get_state(g->vcpus[0], &c, NULL), 0);
+	assert_int_not_equal(c.gpr[CPU_RBX], a.gpr[CPU_RBX]);
+	assert_int_equal(c.gpr[CPU_R8 + 7], 0x123456789abcdef0);
+}
+
+static bool can_open(void)
+{
+	struct cpuid_table supported;
+	struct err err = { 0 };
+
+	if (type->cpuid_supported(&supported, &err) == 0)
+		return true;
+	printf("# skip: %s\n", err.text);
+	return false;
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(real_mode),
+		cmocka_unit_test(protected_mode),
+		cmocka_unit_test(long_mode),
+		cmocka_unit_test(interrupts),
+		cmocka_unit_test(second_processor),
+		cmocka_unit_test(mapped_registers),
+		cmocka_unit_test(triple_fault),
+		cmocka_unit_test(dirty_log),
+		cmocka_unit_test(stop_and_state),
+	};
+
+	type = argc > 1 ? cpu_find(argv[1]) : NULL;
+	if (!type) {
+		fprintf(stderr, "which cpu?\n");
+		return 2;
+	}
+	type->available(&unreliable);
+	return can_open() ? cmocka_run_group_tests(tests, NULL, NULL) : 77;
+}
