@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -108,19 +109,42 @@ void stdio_give(const int stdio[3], const struct bundle *b, const struct bundle_
 			return; /* nothing but that convenience is lost */
 }
 
+static bool is_null(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3);
+}
+
+/* The container's own, which it may have removed: a pipe without a writer reads the same. */
+static int open_null(bool input)
+{
+	const int flags = O_RDWR | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK | O_CLOEXEC;
+	cleanup(fd_close) int fd = open("/dev/null", flags);
+	int ends[2];
+
+	if (fd >= 0 && is_null(fd))
+		return take_fd(fd);
+	if (!input || pipe2(ends, O_CLOEXEC) < 0) {
+		errno = ENODEV;
+		return -1;
+	}
+	close(ends[1]);
+	return ends[0];
+}
+
 int stdio_use(const int stdio[3], struct err *err)
 {
 	int fds[3];
 
 	for (int i = 0; i < 3; i++) {
+		/* Through a descriptor of the host's null device its mode and owner could be changed. */
+		bool own = stdio[i] < 0 || is_null(stdio[i]);
+		int fd = own ? open_null(/* input= */ i == 0) : stdio[i];
 		/* Out of the way first: one may be another's number. */
-		if (stdio[i] >= 0) {
-			fds[i] = fcntl(stdio[i], F_DUPFD_CLOEXEC, 3);
-		} else {
-			int null = open("/dev/null", O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-			fds[i] = null < 0 ? -1 : fcntl(null, F_DUPFD_CLOEXEC, 3);
-			fd_close(null);
-		}
+		fds[i] = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+		if (own)
+			fd_close(fd);
 		if (fds[i] < 0)
 			return err_errno(err, "open standard descriptor %d", i);
 	}
