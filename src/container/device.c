@@ -53,31 +53,44 @@ static int bind_node(int dir, const char *name, const struct node *n)
 	return dest < 0 ? -errno : tree_attach(tree, dest);
 }
 
-static bool is_same(int dir, const char *name, const struct node *n)
+/* -1 unless what is there is the node already. */
+static int open_same(int dir, const char *name, const struct node *n)
 {
+	cleanup(fd_close) int fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	struct stat st;
 
-	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       (st.st_mode & S_IFMT) == (n->mode & S_IFMT) &&
-	       (S_ISFIFO(n->mode) || st.st_rdev == n->dev);
+	if (fd < 0 || fstat(fd, &st) < 0 || (st.st_mode & S_IFMT) != (n->mode & S_IFMT) ||
+		(!S_ISFIFO(n->mode) && st.st_rdev != n->dev))
+		return -1;
+	return take_fd(fd);
+}
+
+/* By descriptor: in a volume somebody may put a link to the host's files in its place meanwhile. */
+static int set_mode(int fd, mode_t mode)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return chmod(path, mode & 07777) < 0 ? -errno : 0;
 }
 
 static int make_node(int dir, const char *name, const struct node *n)
 {
-	int r = mknodat(dir, name, n->mode, n->dev); /* the umask is 0 */
+	int r = mknodat(dir, name, n->mode, n->dev) < 0 ? -errno : 0; /* the umask is 0 */
+	cleanup(fd_close) int there = r == -EEXIST ? open_same(dir, name, n) : -1;
 
-	if (r < 0 && errno == EEXIST && !is_same(dir, name, n)) {
+	if (r == -EEXIST && there < 0) {
 		if (unlinkat(dir, name, 0) < 0)
 			return -errno;
-		r = mknodat(dir, name, n->mode, n->dev);
+		r = mknodat(dir, name, n->mode, n->dev) < 0 ? -errno : 0;
 	}
-	if (r < 0 && errno == EPERM && !S_ISFIFO(n->mode))
+	if (r == -EPERM && !S_ISFIFO(n->mode))
 		return bind_node(dir, name, n);
-	if (r < 0 && errno != EEXIST)
-		return -errno;
-	if (r < 0 && fchmodat(dir, name, n->mode & 07777, 0) < 0)
-		return -errno;
-	if (r == 0 && !n->uid && !n->gid)
+	if (there >= 0)
+		r = set_mode(there, n->mode);
+	if (r < 0)
+		return r;
+	if (there < 0 && !n->uid && !n->gid)
 		return 0;
 	return fchownat(dir, name, n->uid, n->gid, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
 }

@@ -181,8 +181,12 @@ int spec_user(const struct image *image, const char *upper, const char *user,
 	gid = entry.found ? entry.gid : 0;
 	if (parts[1])
 		r = resolve_group(groups.data, parts[1], &gid, err);
-	if (r == 0)
+	if (r == 0) {
+		/* Else a set-group-id program could shed it, and with it what the group is denied by a
+		 * file's mode (CVE-2022-2995). */
+		add_gid(&gids, gid);
 		r = add_groups(groups.data, group_add, &gids, err);
+	}
 	if (r < 0) {
 		free(gids.v);
 		return r;

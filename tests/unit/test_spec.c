@@ -66,8 +66,9 @@ static void users_by_name_have_their_groups(void **state)
 	assert_int_equal(resolve("web", NULL, &u, &home, &err), 0);
 	assert_int_equal(u.uid, 33);
 	assert_int_equal(u.gid, 33);
-	assert_int_equal(u.additional_gids.n, 2);
-	assert_int_equal(u.additional_gids.v[1], 44);
+	assert_int_equal(u.additional_gids.n, 3);
+	assert_int_equal(u.additional_gids.v[0], 33);
+	assert_int_equal(u.additional_gids.v[2], 44);
 	assert_string_equal(home, "/var/www");
 	free(home);
 	free(u.additional_gids.v);
@@ -82,8 +83,10 @@ static void numbers_need_not_exist(void **state)
 	assert_int_equal(resolve("4711:adm", groups, &u, &home, NULL), 0);
 	assert_int_equal(u.uid, 4711);
 	assert_int_equal(u.gid, 4);
-	assert_int_equal(u.additional_gids.n, 2);
-	assert_int_equal(u.additional_gids.v[1], 1234);
+	/* The primary one is among them, so that it cannot be shed. */
+	assert_int_equal(u.additional_gids.n, 3);
+	assert_int_equal(u.additional_gids.v[0], 4);
+	assert_int_equal(u.additional_gids.v[2], 1234);
 	assert_null(home);
 	free(u.additional_gids.v);
 }
