@@ -4,7 +4,7 @@ BUILD ?= build
 PREFIX ?= /usr/local
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 HOLM := $(SUDO) $(BUILD)/holm
-C_FILES := $(wildcard src/*.c src/*/*.[ch] src/*/*/*.[ch] tests/unit/*.c tests/cpu/*.c tests/fuzz/*.c)
+C_FILES := $(wildcard src/*.c src/*/*.[ch] src/*/*/*.[ch] tests/unit/*.c tests/cpu/*.c tests/device/*.[ch] tests/fuzz/*.c)
 
 build:
 	@tools/deps build

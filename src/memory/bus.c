@@ -119,8 +119,7 @@ static void find(
 	*ret = (struct target){ 0 };
 	if (found) {
 		*ret = (struct target){ found->ops, found->data, address - found->base, 0 };
-		if (found->size - ret->offset < left)
-			left = found->size - ret->offset;
+		left = found->size - ret->offset;
 	}
 	pthread_rwlock_unlock(&bus->lock);
 

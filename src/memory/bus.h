@@ -49,7 +49,8 @@ void bus_region_init(struct bus_region *region, const char *name, enum bus_space
 	uint64_t size, const struct bus_ops *ops, void *data);
 /*
  * Makes it answer at base, or moves it there. Of overlapping regions the one mapped last answers, and what
- * it covers answers again when it is gone. -ERANGE beyond the space's end (ports: 0xffff), -ENOSPC for
+ * it covers answers again when it is gone. An aligned access goes to who answers at its first byte, whole
+ * (as PCI's port 0xcf8, of 4 bytes, lies around the reset register 0xcf9). -ERANGE beyond the space's end (ports: 0xffff), -ENOSPC for
  * more than 512 regions; then it is where it was.
  */
 int bus_map(struct bus *bus, struct bus_region *region, uint64_t base);

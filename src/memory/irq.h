@@ -3,10 +3,12 @@
  * Interrupts on their way from devices to the interrupt controllers, be they device models (device/) or
  * the kernel's (cpu/kvm), which neither side sees.
  *
- * A line is a GSI: 0-15 are the ISA interrupts (to the PICs and the IOAPIC), 16-23 only the IOAPIC's.
+ * A line is a GSI: 0-15 are the ISA interrupts (to the PICs and the IOAPIC, where line 0 is pin 2), 16-23
+ * only the IOAPIC's.
  * Several devices may share one: it is high while any of them holds it high.
  *
- * Threads: any. A controller is told of lines with the lock of irqs held and must not call back into it;
+ * Threads: any. A controller is told of lines with the lock of irqs held and must not call back into it
+ * but for irq_msi();
  * a device may call with its own lock held.
  */
 #include <stdbool.h>

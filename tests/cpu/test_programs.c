@@ -20,6 +20,7 @@
 #include "base/alloc.h"
 #include "base/fd.h"
 #include "cpu/cpu.h"
+#include "device/lapic.h"
 #include "memory/bus.h"
 #include "memory/clock.h"
 #include "memory/irq.h"
@@ -39,6 +40,7 @@ static struct err unreliable;
 
 struct guest {
 	struct memory *memory;
+	struct device *apics; /* of a cpu that has none */
 	struct cpu *cpu;
 	struct vcpu *vcpus[MAX_VCPUS];
 	struct bus_region ports, echo;
@@ -117,6 +119,7 @@ static void guest_free(struct guest *g)
 	for (unsigned i = 0; i < MAX_VCPUS; i++)
 		type->vcpu_close(g->vcpus[i]);
 	type->close(g->cpu);
+	device_free(g->apics);
 	memory_free(g->memory);
 	free(g);
 }
@@ -140,6 +143,8 @@ static struct guest *guest_new(const char *name, unsigned n_vcpus)
 	bus_region_init(&g->echo, "echo", BUS_MMIO, 0x1000, &echo_ops, g);
 	bus_map(g->memory->bus, &g->ports, 0xe0);
 	bus_map(g->memory->bus, &g->echo, ECHO);
+	if (!type->irqchip)
+		g->apics = lapics_new(g->memory);
 	assert_int_equal(type->cpuid_supported(&supported, &err), 0);
 	assert_int_equal(cpuid_build("host", &supported, n_vcpus, 0, &cpuid, &err), 0);
 	if (type->open(g->memory, &config, &g->cpu, &err) < 0)

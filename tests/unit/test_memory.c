@@ -131,6 +131,14 @@ static void dispatch(void **state)
 	assert_int_equal(a.calls, 1);
 	assert_int_equal(a.last, 0x3344);
 	assert_int_equal(b.calls, 2);
+	/* Around it, beginning before it. */
+	a.calls = b.calls = 0;
+	bus_write(bus, BUS_MMIO, 0x1000, 1, 8);
+	bus_map(bus, &b.region, 0x1001);
+	bus_write(bus, BUS_MMIO, 0x1000, 1, 4);
+	bus_write(bus, BUS_MMIO, 0x1001, 1, 1);
+	assert_int_equal(a.calls, 2);
+	assert_int_equal(b.calls, 1);
 	assert_int_equal(bus_map(bus, &b.region, 0x2000), 0);
 	assert_int_equal(bus_read(bus, BUS_MMIO, 0x1008, 4), 0x44332211);
 	bus_unmap(bus, &a.region);
