@@ -217,7 +217,7 @@ static void real_time(void **state)
 	}
 	assert_true(l.rises[8] >= 1022);
 	assert_int_equal(cmos(m, 0x34) | cmos(m, 0x35) << 8, (48 << 20) >> 16);
-	assert_int_equal(cmos(m, 0x5c), 1);
+	assert_int_equal(cmos(m, 0x5d), 1);
 	assert_int_equal(cmos(m, 13), 0x80);
 	device_free(d);
 }
