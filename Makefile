@@ -42,6 +42,7 @@ format:
 
 install: build
 	install -D -m 755 $(BUILD)/holm $(DESTDIR)$(PREFIX)/bin/holm
+	ln -sf holm $(DESTDIR)$(PREFIX)/bin/holm-oci
 	$(BUILD)/holm man $(DESTDIR)$(PREFIX)/share/man/man1
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	sed 's|/usr/local|$(PREFIX)|g' tools/holm.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/holm.service

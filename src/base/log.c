@@ -6,29 +6,83 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/strv.h"
 
 static int log_fd = STDERR_FILENO;
+static enum log_form form;
 
 void log_to(int fd)
 {
 	log_fd = fd;
 }
 
-static void say(const char *kind, const char *fmt, va_list ap)
+void log_as(enum log_form how)
 {
-	char line[1024];
-	int n = snprintf(line, sizeof(line), "holm: %s: ", kind);
-	int m = vsnprintf(line + n, sizeof(line) - (size_t)n - 1, fmt, ap);
+	form = how;
+}
 
-	if (m < 0)
+/* Inside double quotes, by JSON's rules, of which Go's are a part. */
+static void add_quoted(struct buf *b, const char *s)
+{
+	for (; *s; s++) {
+		if (*s == '"' || *s == '\\')
+			buf_addf(b, "\\%c", *s);
+		else if (*s == '\n')
+			buf_adds(b, "\\n");
+		else if ((unsigned char)*s < ' ')
+			buf_addf(b, "\\u%04x", (unsigned char)*s);
+		else
+			buf_addc(b, *s);
+	}
+}
+
+static void add_record(struct buf *b, const char *level, const char *text)
+{
+	struct timespec now;
+	struct tm tm;
+	char when[32];
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &tm);
+	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	if (form == LOG_JSON)
+		buf_addf(b, "{\"level\":\"%s\",\"msg\":\"", level);
+	else
+		buf_addf(b, "time=\"%s\" level=%s msg=\"", when, level);
+	add_quoted(b, text);
+	if (form == LOG_JSON)
+		buf_addf(b, "\",\"time\":\"%s\"}", when);
+	else
+		buf_addc(b, '"');
+}
+
+static void say(const char *kind, const char *level, const char *fmt, va_list ap)
+{
+	cleanup(buf_free) struct buf line = { 0 };
+	char text[1024];
+
+	if (vsnprintf(text, sizeof(text), fmt, ap) < 0)
 		return;
-	n = n + m < (int)sizeof(line) - 2 ? n + m : (int)sizeof(line) - 2;
-	line[n++] = '\n';
-	if (write(log_fd, line, (size_t)n) < 0)
+	if (form == LOG_PLAIN)
+		buf_addf(&line, "holm: %s: %s", kind, text);
+	else
+		add_record(&line, level, text);
+	buf_addc(&line, '\n');
+	if (write(log_fd, line.data, line.len) < 0)
 		return; /* nowhere left to say it */
+}
+
+void log_error(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	say("error", "error", fmt, ap);
+	va_end(ap);
 }
 
 void log_warn(const char *fmt, ...)
@@ -36,7 +90,7 @@ void log_warn(const char *fmt, ...)
 	va_list ap;
 
 	va_start(ap, fmt);
-	say("warning", fmt, ap);
+	say("warning", "warning", fmt, ap);
 	va_end(ap);
 }
 
@@ -74,6 +128,6 @@ void log_debug(const char *topic, const char *fmt, ...)
 			return;
 	}
 	va_start(ap, fmt);
-	say(topic, fmt, ap);
+	say(topic, "debug", fmt, ap);
 	va_end(ap);
 }

@@ -89,3 +89,23 @@ void bundle_process_free(struct bundle_process *p)
 		record_clear(bundle_process_fields, p);
 	free(p);
 }
+
+int bundle_resources_parse(json_t *j, struct bundle_resources **ret, struct err *err)
+{
+	cleanup(bundle_resources_free) struct bundle_resources *res = xnew(struct bundle_resources);
+	int r = record_parse(bundle_resources_fields, j, res, err);
+
+	if (r == 0)
+		r = bundle_check_resources(res, "", err);
+	if (r < 0)
+		return r;
+	*ret = take(res);
+	return 0;
+}
+
+void bundle_resources_free(struct bundle_resources *r)
+{
+	if (r)
+		record_clear(bundle_resources_fields, r);
+	free(r);
+}

@@ -247,6 +247,11 @@ json_t *bundle_process_dump(const struct bundle_process *p);
 void bundle_process_free(struct bundle_process *p);
 DEFINE_CLEANUP(bundle_process_free, struct bundle_process *);
 
+/* linux.resources alone: `update`. */
+int bundle_resources_parse(json_t *j, struct bundle_resources **ret, struct err *err);
+void bundle_resources_free(struct bundle_resources *r);
+DEFINE_CLEANUP(bundle_resources_free, struct bundle_resources *);
+
 /* Typed items for the lists above: b->mounts and so on. */
 #define bundle_add(list, type) ((type *)record_list_add(list, sizeof(type)))
 extern const struct record_field bundle_endpoint_fields[];

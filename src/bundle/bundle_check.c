@@ -300,7 +300,7 @@ static bool is_page_size(const char *s)
 	return n > 0 && n < 8 && strchr("KMG", s[n]) && s[n] && strcmp(s + n + 1, "B") == 0;
 }
 
-static int check_resources(const struct bundle_resources *r, const char *in, struct err *err)
+int bundle_check_resources(const struct bundle_resources *r, const char *in, struct err *err)
 {
 	int e = check_device_rules(&r->devices, in, err);
 
@@ -430,7 +430,7 @@ static int check_linux(const struct bundle_linux *l, struct err *err)
 	for (size_t i = 0; r == 0 && i < l->devices.n; i++)
 		r = check_device(item(struct bundle_device, l->devices, i), i, err);
 	if (r == 0 && l->resources)
-		r = check_resources(l->resources, "linux.resources.", err);
+		r = bundle_check_resources(l->resources, "linux.resources.", err);
 	if (r == 0)
 		r = check_sysctl(l->sysctl, err);
 	if (r == 0 && l->seccomp)

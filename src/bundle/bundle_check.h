@@ -9,3 +9,4 @@
 int bundle_check(const struct bundle *b, struct err *err);
 /* `in` is what the place in errors starts with: "process." or "". */
 int bundle_check_process(const struct bundle_process *p, const char *in, struct err *err);
+int bundle_check_resources(const struct bundle_resources *r, const char *in, struct err *err);

@@ -18,6 +18,8 @@ struct run_state {
 };
 extern const struct record_field run_state_fields[];
 
+enum run_status { RUN_STOPPED, RUN_CREATED, RUN_RUNNING, RUN_PAUSED };
+
 /* Whether the first process is the same one and alive: a zombie is not. */
 bool run_alive(const struct run_state *state);
 /* Its pidfd, checked against pid_start unless that is 0; -ESRCH when it is gone (a zombie is still
@@ -33,6 +35,10 @@ struct run_create {
 	const char *run_dir; /* made by the caller; sockets and FIFOs of the engine go here */
 	int stdio[3];        /* for process.terminal == false; stay the caller's */
 	int *ret_console;    /* for process.terminal: the pty's master, the caller's afterwards */
+	int keep_fds;        /* so many descriptors from 3 on stay open for the program */
+	bool no_pivot;       /* chroot instead, for a root on the initial ramdisk */
+	bool no_new_keyring; /* the caller's session keyring stays the container's */
+	bool share_cgroup;   /* in a group that others are in, with a warning */
 	/* Called in the parent once the namespaces exist, while the child goes on with its mounts;
 	 * `pid` is the first process. May be NULL. */
 	int (*on_namespaces)(void *data, pid_t pid, struct err *err);
@@ -43,6 +49,10 @@ struct run_exec {
 	const struct bundle_process *process;
 	int stdio[3];
 	int *ret_console;
+	int keep_fds; /* as in run_create */
+	/* Groups below the container's own, as alternating controller ("" for all) and path, the end
+	 * being NULL; or NULL. */
+	char *const *cgroups;
 };
 
 struct run_stats { /* since the start; 0 where the host does not say */

@@ -10,6 +10,7 @@
 
 #include "base/alloc.h"
 #include "base/paths.h"
+#include "cmd/oci.h"
 #include "cmd/table.h"
 
 #define STATUS_USAGE 125 /* Docker's, for wrong options of any verb */
@@ -236,6 +237,8 @@ static int dispatch(char **words)
 	const struct cmd *cmd;
 	size_t used;
 
+	if (!strcmp(words[0], "oci"))
+		return oci_main("holm oci", words);
 	if (!strcmp(words[0], "help"))
 		return help_command(words + 1);
 	cmd = table_find(words, &used, name);
@@ -272,6 +275,10 @@ int cmd_main(const struct cmd *const *table, int argc, char **argv)
 	open_standard_fds();
 	if (argc < 1)
 		return 1;
+	if (oci_is_name(argv[0])) {
+		const char *slash = strrchr(argv[0], '/');
+		return finish(oci_main(slash ? slash + 1 : argv[0], argv));
+	}
 	r = options_parse(&cmd_global, argv, &global, &n_args, &err);
 	if (r < 0) {
 		fprintf(stderr, "holm: %s\n", err.text);

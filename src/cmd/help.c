@@ -101,10 +101,10 @@ static void print_group(FILE *out, const char *group)
 	size_t width = 0;
 
 	for (const struct cmd *const *c = cmd_table(); *c; c++)
-		widen(&width, (*c)->flags & CMD_HIDDEN ? "" : (*c)->name);
+		widen(&width, (*c)->flags & (CMD_HIDDEN | CMD_IN_NOUN) ? "" : (*c)->name);
 	fprintf(out, "\n%s:\n", group);
 	for (const struct cmd *const *c = cmd_table(); *c; c++)
-		if (!((*c)->flags & CMD_HIDDEN) && strcmp((*c)->group, group) == 0)
+		if (!((*c)->flags & (CMD_HIDDEN | CMD_IN_NOUN)) && strcmp((*c)->group, group) == 0)
 			two_columns(out, (*c)->name, (*c)->summary, width);
 }
 

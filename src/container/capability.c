@@ -61,6 +61,11 @@ static const char *const names[] = {
 	[CAP_CHECKPOINT_RESTORE] = "CAP_CHECKPOINT_RESTORE",
 };
 
+const char *capability_name(size_t i)
+{
+	return i < ARRAY_SIZE(names) ? names[i] : NULL;
+}
+
 struct user_caps {
 	struct __user_cap_header_struct header;
 	struct __user_cap_data_struct data[2];

@@ -1,5 +1,6 @@
 #pragma once
 /* The five capability sets of a process. capabilities(7). */
+#include <stddef.h>
 #include <stdint.h>
 
 #include "bundle/bundle.h"
@@ -11,6 +12,9 @@ struct capability_sets {
 /* Names ("CAP_CHOWN") to bits. Unknown ones, and those this kernel or we ourselves do not have, are warned
  * of and left out (runtime-spec config.md, "Linux Process"). */
 void capabilities_parse(const struct bundle_capabilities *c, struct capability_sets *ret);
+
+/* All that are known here, in the kernel's order; NULL after the last. */
+const char *capability_name(size_t i);
 
 /* In the child, in this order; 0 or -errno. `extra`: kept permitted and effective for now. */
 int capabilities_limit(

@@ -19,6 +19,7 @@
 
 #include "base/alloc.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "base/parse.h"
 #include "base/paths.h"
 #include "container/cgroup_internal.h"
@@ -303,14 +304,45 @@ static bool occupied(const struct cgroup_group *g, int h)
 	return cgroup_get(g, h, "cgroup.procs", text, sizeof(text)) > 0;
 }
 
-static int make(struct cgroup_group *g, unsigned need, unsigned *ret_made, struct err *err)
+static int check_frozen(const struct cgroup_group *g, int h, struct err *err)
+{
+	bool v2 = cgroup_is_v2(g->layout, (size_t)h);
+	char text[32];
+
+	if (!(g->layout->controllers[h] & CG_BIT(CG_FREEZER)) ||
+		cgroup_get(g, h, v2 ? "cgroup.freeze" : "freezer.state", text, sizeof(text)) < 0 ||
+		strcmp(text, v2 ? "1\n" : "FROZEN\n") != 0)
+		return 0;
+	/* Callers look for these words. */
+	return err_set(err, EBUSY, "container's cgroup unexpectedly frozen: '%s%s'",
+		g->layout->list[h].mount, g->path);
+}
+
+/* A group that was there before. */
+static int check_found(struct cgroup_group *g, int h, unsigned flags, struct err *err)
+{
+	g->fresh = false;
+	if (!occupied(g, h))
+		return check_frozen(g, h, err);
+	if (!(flags & CGROUP_SHARED))
+		return err_set(err, EBUSY, "cgroup '%s%s' has processes in it",
+			g->layout->list[h].mount, g->path);
+	/* Of one hierarchy, to say it once. */
+	if (g->layout->controllers[h] & CG_BIT(CG_FREEZER))
+		log_warn("container's cgroup is not empty: '%s' has processes of others in it",
+			g->path);
+	return check_frozen(g, h, err);
+}
+
+static int make(
+	struct cgroup_group *g, unsigned need, unsigned flags, unsigned *ret_made, struct err *err)
 {
 	const struct cgroup_layout *l = g->layout;
 
 	for (size_t h = 0; h < l->n; h++) {
 		bool made = false;
 		int r;
-		if (!(l->controllers[h] & need) || g->dir[h] >= 0)
+		if (!(l->controllers[h] & need) && !(flags & CGROUP_EVERYWHERE))
 			continue;
 		/* Another container's end may take the parent away between our two steps. */
 		for (int tries = 0; (r = make_in(g, h, need, &made)) == -ENOENT && tries < 10;
@@ -320,9 +352,9 @@ static int make(struct cgroup_group *g, unsigned need, unsigned *ret_made, struc
 			*ret_made |= 1u << h;
 		if (r < 0)
 			return err_code(err, r, "make cgroup '%s%s'", l->list[h].mount, g->path);
-		if (!made && occupied(g, (int)h))
-			return err_set(err, EBUSY, "cgroup '%s%s' has processes in it",
-				l->list[h].mount, g->path);
+		r = made ? 0 : check_found(g, (int)h, flags, err);
+		if (r < 0)
+			return r;
 	}
 	return 0;
 }
@@ -337,8 +369,8 @@ static void unmake(const struct cgroup_group *g, unsigned made)
 	}
 }
 
-int cgroup_create(const char *path, const struct bundle_resources *resources, char **ret_path,
-	int *ret_fd, struct err *err)
+int cgroup_create(const char *path, const struct bundle_resources *resources, unsigned flags,
+	char **ret_path, int *ret_fd, struct err *err)
 {
 	const struct cgroup_layout *l = cgroup_layout();
 	cleanup(cgroup_close) struct cgroup_group g = { 0 };
@@ -354,7 +386,7 @@ int cgroup_create(const char *path, const struct bundle_resources *resources, ch
 		return err_set(err, ENOTSUP,
 			"no cgroup hierarchy is mounted; "
 			"mount -t cgroup2 cgroup2 /sys/fs/cgroup");
-	r = make(&g, need, &made, err);
+	r = make(&g, need, flags, &made, err);
 	if (r == 0 && resources)
 		r = cgroup_limits_apply(&g, resources, err);
 	if (r < 0) {

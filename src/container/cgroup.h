@@ -8,6 +8,7 @@
  * only in the hierarchies that statistics, freezing and killing need and in those whose limits are
  * asked for; cgroup_update() adds others later.
  */
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "bundle/run.h"
@@ -23,10 +24,12 @@ const char *cgroup_controllers(void);
  * the caller frees; absolute, and good as `path` for all other functions here. *ret_fd: as
  * cgroup_fd(), or -1. Limits the host
  * cannot set are -ENOTSUP with the controller's name. On failure nothing is left. `resources` may be
- * NULL.
+ * NULL. A group that was frozen before is -EBUSY.
  */
-int cgroup_create(const char *path, const struct bundle_resources *resources, char **ret_path,
-	int *ret_fd, struct err *err);
+#define CGROUP_EVERYWHERE 1u /* in all hierarchies, not only where statistics or limits need it */
+#define CGROUP_SHARED 2u     /* with others in it, which is warned of; else that is -EBUSY */
+int cgroup_create(const char *path, const struct bundle_resources *resources, unsigned flags,
+	char **ret_path, int *ret_fd, struct err *err);
 /* v2's directory of the group for CLONE_INTO_CGROUP, the caller's; -ENOENT when it has none. */
 int cgroup_fd(const char *path);
 /*
@@ -39,8 +42,14 @@ int cgroup_fd(const char *path);
 int cgroup_join(const char *path, pid_t pid, struct err *err);
 int cgroup_update(const char *path, const struct bundle_resources *resources, struct err *err);
 int cgroup_freeze(const char *path, bool freeze, struct err *err);
+bool cgroup_is_frozen(const char *path);
 /* All but the network's numbers, which are 0. */
 int cgroup_stats(const char *path, struct run_stats *ret, struct err *err);
+/* Everything that is counted, as the object "data" of runc's `events`; the caller owns it. */
+json_t *cgroup_counters(const char *path, struct err *err);
+/* A descriptor, the caller's, that becomes readable when memory ran out or the group is gone; there may be
+ * false alarms. */
+int cgroup_watch_memory(const char *path, struct err *err);
 /* All processes in the group and below it; the caller frees. The count. */
 int cgroup_pids(const char *path, pid_t **ret, struct err *err);
 /* v2's cgroup.kill, else signals until it is empty (thawing it first). */

@@ -73,6 +73,14 @@ int cgroup_freeze(const char *path, bool freeze, struct err *err)
 	return r < 0 ? err_code(err, r, "%s cgroup '%s'", freeze ? "freeze" : "thaw", g.path) : 0;
 }
 
+bool cgroup_is_frozen(const char *path)
+{
+	cleanup(cgroup_close) struct cgroup_group g = { 0 };
+	int h = cgroup_find(cgroup_layout(), CG_FREEZER);
+
+	return h >= 0 && cgroup_open(path, &g, NULL) == 0 && is_frozen(&g, h, true);
+}
+
 /* Signals all that is there now; the count, or -errno. */
 static int signal_all(const char *path, int signo, struct err *err)
 {

@@ -96,13 +96,18 @@ static void add(struct cgroup_layout *l, const char *name, const char *mount,
 /* The first mount that shows a controller counts; others are copies for containers. */
 static void add_v1(struct cgroup_layout *l, const char *mount, char *options)
 {
-	char list[128] = "";
+	char list[128] = "", *name = NULL;
 	unsigned bits = 0, seen = 0;
 
-	for (size_t h = 0; h < l->n; h++)
+	for (size_t h = 0; h < l->n; h++) {
 		seen |= l->controllers[h];
+		if (strcmp(l->list[h].mount, mount) == 0)
+			return;
+	}
 	for (char *o = strtok(options, ","); o; o = strtok(NULL, ",")) {
 		unsigned bit = bits_of(o, ",", false);
+		if (strncmp(o, "name=", 5) == 0)
+			name = o;
 		if (!bit)
 			continue;
 		bits |= bit;
@@ -111,6 +116,9 @@ static void add_v1(struct cgroup_layout *l, const char *mount, char *options)
 	}
 	if (bits && !(bits & seen))
 		add(l, list, mount, list, bits);
+	/* systemd's own: without controllers, joined by who is to be everywhere. */
+	else if (!bits && name)
+		add(l, name + 5, mount, name, 0);
 }
 
 static void add_v2(struct cgroup_layout *l, const char *mount, const char *name)

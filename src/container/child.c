@@ -6,12 +6,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/keyctl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "container/cgroup.h"
 #include "container/console.h"
 #include "container/device.h"
@@ -107,6 +111,9 @@ static int finish_root(const struct container_setup *s, int root, struct err *er
 	/* Now that the network's links are there, which some settings are for. */
 	if (r == 0)
 		r = sysctls_write(b, err);
+	/* Hooks expect to be in the root directory that they are to add to. */
+	if (r == 0 && h->create_container.n && fchdir(root) < 0)
+		r = err_errno(err, "enter the root");
 	if (r == 0)
 		r = hooks_run(&h->create_container, "createContainer", &s->hook_state, "creating",
 			getpid(), err);
@@ -114,7 +121,22 @@ static int finish_root(const struct container_setup *s, int root, struct err *er
 		r = make_cwd(b, root, err);
 	if (r == 0)
 		r = root_restrict(b, root, err);
-	return r < 0 ? r : root_enter(b, root, s->ns.joined & CLONE_NEWNS, err);
+	if (r < 0)
+		return r;
+	return root_enter(b, root,
+		s->ns.joined & CLONE_NEWNS ? ROOT_CHROOT
+		: s->args->no_pivot        ? ROOT_MOVE
+					   : ROOT_PIVOT,
+		err);
+}
+
+/* Keys of whoever makes the container are none of its business. */
+static void leave_keyring(const struct container_setup *s)
+{
+	cleanup(free) char *name = xasprintf("_ses.%s", s->args->id ? s->args->id : "");
+
+	if (!s->args->no_new_keyring && syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, name) < 0)
+		log_debug("container", "no session keyring of its own: %s", strerror(errno));
 }
 
 static int create(const struct container_setup *s, struct err *err)
@@ -128,6 +150,7 @@ static int create(const struct container_setup *s, struct err *err)
 	r = enter_namespaces(s, err);
 	if (r < 0)
 		return r;
+	leave_keyring(s);
 	root = mount_all(s, &console, err);
 	if (root < 0)
 		return root;
@@ -153,10 +176,20 @@ static int wait_for_start(const struct container_setup *s)
 	return conn;
 }
 
+/* Where the image's programs are run they have no more rights than the container's. */
+static int run_start_hooks(void *data, char *const *env, struct err *err)
+{
+	const struct container_setup *s = data;
+	struct hook_state state = s->hook_state;
+
+	state.env = env;
+	return hooks_run(&s->args->bundle->hooks.start_container, "startContainer", &state,
+		"created", getpid(), err);
+}
+
 int child_main(void *setup)
 {
-	const struct container_setup *s = setup;
-	const struct bundle *b = s->args->bundle;
+	struct container_setup *s = setup;
 	struct err err = { 0 };
 	int conn, r;
 
@@ -172,10 +205,11 @@ int child_main(void *setup)
 	if (conn < 0)
 		return 1;
 	fd_close(s->start);
-	r = hooks_run(&b->hooks.start_container, "startContainer", &s->hook_state, "created",
-		getpid(), &err);
-	if (r == 0)
-		r = process_run(&s->process, conn, &err);
+	if (s->args->bundle->hooks.start_container.n) {
+		s->process.last = run_start_hooks;
+		s->process.data = s;
+	}
+	r = process_run(&s->process, conn, &err);
 	report_send(conn, REPORT_ERROR, &err, -1);
 	return r == -ENOENT ? 127 : 126;
 }

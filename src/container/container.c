@@ -14,6 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "base/fd.h"
 #include "container/cgroup.h"
 #include "container/hook.h"
@@ -93,6 +94,18 @@ int container_kill(const struct run_state *state, int signo, bool all, struct er
 		return err_errno(
 			err, "send signal %d to process %lld", signo, (long long)state->pid);
 	return 0;
+}
+
+enum run_status container_status(const struct run_state *state)
+{
+	cleanup(free) char *start = NULL;
+
+	if (!run_alive(state))
+		return RUN_STOPPED;
+	if (state->cgroup && cgroup_is_frozen(state->cgroup))
+		return RUN_PAUSED;
+	start = xasprintf("%s/" START_NAME, state->run_dir ? state->run_dir : "");
+	return access(start, F_OK) == 0 ? RUN_CREATED : RUN_RUNNING;
 }
 
 static int wait_for_exit(int pidfd, struct err *err)

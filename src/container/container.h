@@ -17,4 +17,5 @@ int container_start(const struct run_state *state, struct err *err);
 int container_kill(const struct run_state *state, int signo, bool all, struct err *err);
 int container_exec(const struct run_state *state, const struct bundle *bundle,
 	const struct run_exec *args, pid_t *ret_pid, struct err *err);
+enum run_status container_status(const struct run_state *state);
 int container_destroy(const struct run_state *state, struct err *err);

@@ -80,6 +80,7 @@ static int prepare(struct container_setup *s, struct err *err)
 		r = sysctls_check(b, &s->ns, err);
 	if (r == 0)
 		r = process_prepare(b, b->process, /* first= */ true, args->id, &s->process, err);
+	s->process.keep_fds = args->keep_fds;
 	if (r == 0)
 		r = mounts_prepare(b, args->bundle_dir, &s->mounts, err);
 	if (r == 0)
@@ -100,13 +101,19 @@ static int make_cgroup(struct container_setup *s, struct err *err)
 	const struct bundle_linux *l = &s->args->bundle->linux_;
 	const char *path = l->cgroups_path && *l->cgroups_path ? l->cgroups_path : s->args->id;
 	static const struct bundle_resources none;
+	unsigned flags = 0;
 
+	/* Who gives the path of a container looks for it in every hierarchy. */
+	if (l->cgroups_path && *l->cgroups_path && !s->args->bundle->holm.id)
+		flags |= CGROUP_EVERYWHERE;
+	if (s->args->share_cgroup)
+		flags |= CGROUP_SHARED;
 	if (cgroup_mode() == CGROUP_NONE) {
 		log_warn_once("this host has no cgroups: limits are not enforced");
 		return 0;
 	}
 	return cgroup_create(
-		path, l->resources ? l->resources : &none, &s->cgroup, &s->cgroup_dir, err);
+		path, l->resources ? l->resources : &none, flags, &s->cgroup, &s->cgroup_dir, err);
 }
 
 static int run_runtime_hooks(const struct container_setup *s, pid_t pid, struct err *err)

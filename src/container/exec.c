@@ -160,7 +160,7 @@ static int open_first_cgroup(const struct exec_setup *s)
 
 static int prepare(struct exec_setup *s, const struct bundle *b, struct err *err)
 {
-	int pair[2];
+	int pair[2], r;
 
 	s->target = run_pidfd(s->state);
 	if (s->target < 0)
@@ -173,7 +173,9 @@ static int prepare(struct exec_setup *s, const struct bundle *b, struct err *err
 		return err_errno(err, "make a socket");
 	s->parent_end = pair[0];
 	s->child_end = pair[1];
-	return process_prepare(b, s->args->process, /* first= */ false, NULL, &s->process, err);
+	r = process_prepare(b, s->args->process, /* first= */ false, NULL, &s->process, err);
+	s->process.keep_fds = s->args->keep_fds;
+	return r;
 }
 
 static pid_t make_child(struct exec_setup *s, struct err *err)

@@ -1,6 +1,7 @@
 /* See hook.h. */
 #include "container/hook.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -49,7 +50,7 @@ static int open_input(const struct hook_state *s, const char *status, pid_t pid)
 	return lseek(fd, 0, SEEK_SET) < 0 ? -errno : take_fd(fd);
 }
 
-static _Noreturn void become_hook(const struct bundle_hook *h, int input)
+static _Noreturn void become_hook(const struct bundle_hook *h, char *const *env, int input)
 {
 	static char *const empty[] = { NULL };
 	char *self[] = { h->path, NULL };
@@ -61,7 +62,7 @@ static _Noreturn void become_hook(const struct bundle_hook *h, int input)
 		signal(i, SIG_DFL);
 	dup2(input, STDIN_FILENO);
 	close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
-	execve(h->path, h->args ? h->args : self, h->env ? h->env : empty);
+	execve(h->path, h->args ? h->args : self, h->env ? h->env : env ? env : empty);
 	_exit(errno == ENOENT ? 127 : 126);
 }
 
@@ -90,8 +91,11 @@ static int wait_for_hook(const struct bundle_hook *h, pid_t pid, struct err *err
 	if (late)
 		return err_set(err, ETIMEDOUT, "'%s' did not end within %lld s", h->path,
 			(long long)*h->timeout);
-	if (WIFSIGNALED(status))
-		return err_set(err, EIO, "'%s' was killed by signal %d", h->path, WTERMSIG(status));
+	if (WIFSIGNALED(status)) {
+		cleanup(free) char *name = xstrdup(strsignal(WTERMSIG(status)));
+		name[0] = (char)tolower((unsigned char)name[0]);
+		return err_set(err, EIO, "'%s' was killed: signal: %s", h->path, name);
+	}
 	if (WEXITSTATUS(status))
 		return err_set(err, EIO, "'%s' ended with status %d", h->path, WEXITSTATUS(status));
 	return 0;
@@ -107,7 +111,7 @@ static int run_hook(const struct bundle_hook *h, const struct hook_state *state,
 		return err_code(err, input, "write the state for '%s'", h->path);
 	child = fork();
 	if (child == 0)
-		become_hook(h, input);
+		become_hook(h, state->env, input);
 	return child < 0 ? err_errno(err, "make a process") : wait_for_hook(h, child, err);
 }
 
@@ -116,7 +120,8 @@ int hooks_run(const struct record_list *hooks, const char *name, const struct ho
 {
 	for (size_t i = 0; i < hooks->n; i++)
 		if (run_hook(hooks->items[i], state, status, pid, err) < 0)
-			return err_wrap(err, "hooks.%s[%zu]", name, i);
+			return err_wrap(
+				err, "error running hook: error running %s hook #%zu", name, i);
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 struct hook_state {
 	const char *oci_version, *id, *bundle; /* bundle: its directory's path */
 	char *const *annotations;
+	char *const *env; /* of hooks that have none of their own; NULL: empty */
 };
 
 /* `name` and `status` as the specification has them: "createRuntime", "creating". pid: as seen from the

@@ -272,8 +272,9 @@ static int open_destination(const struct mount_item *item, int root, struct err 
 		cleanup(fd_close) int parent = open_parent_in_root(root, path, true, &name);
 		if (parent >= 0 && fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 			!S_ISDIR(st.st_mode))
-			return err_set(
-				err, ENOTDIR, "the image has something there that is no directory");
+			return err_set(err, ENOTDIR,
+				"filesystem %s must be mounted on ordinary directory",
+				item->mount->type);
 	}
 	dest = mount_point_open(root, path, item->is_dir);
 	if (dest < 0)

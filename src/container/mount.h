@@ -20,6 +20,8 @@ struct mount_options {
 	struct buf data; /* what is the file system's own, comma-separated */
 };
 int mount_options_parse(char *const *options, struct mount_options *ret, struct err *err);
+/* All that have a meaning of their own here, in order; NULL after the last. */
+const char *mount_option_name(size_t i);
 void mount_options_free(struct mount_options *o);
 DEFINE_CLEANUP_OBJECT(mount_options_free, struct mount_options);
 

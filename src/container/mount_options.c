@@ -89,6 +89,11 @@ static const struct option {
 	{ "unbindable", PROPAGATION, MS_UNBINDABLE },
 };
 
+const char *mount_option_name(size_t i)
+{
+	return i < ARRAY_SIZE(table) ? table[i].name : NULL;
+}
+
 static const struct {
 	unsigned long flag;
 	uint64_t attr;

@@ -49,6 +49,11 @@ uint64_t namespace_flag(const char *type)
 	return i < 0 ? 0 : kinds[i].flag;
 }
 
+const char *namespace_type(size_t i)
+{
+	return i < NAMESPACES ? kinds[i].type : NULL;
+}
+
 static int open_namespace(const struct bundle_namespace *n, int kind, struct err *err)
 {
 	cleanup(fd_close) int fd = open(n->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);

@@ -26,6 +26,8 @@ void namespaces_free(struct namespaces *ns);
 DEFINE_CLEANUP_OBJECT(namespaces_free, struct namespaces);
 /* CLONE_NEW* of "network" and so on; 0 when unknown. */
 uint64_t namespace_flag(const char *type);
+/* All types, NULL after the last. */
+const char *namespace_type(size_t i);
 
 struct child_args {
 	int cgroup;             /* v2 directory to be born in, or -1 */

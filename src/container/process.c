@@ -31,7 +31,7 @@ void process_detach(const struct process_setup *s)
 	sigset_t none;
 
 	/* Whatever the caller's libraries left open; ours are marked already. */
-	close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
+	close_range(3 + (unsigned)s->keep_fds, ~0u, CLOSE_RANGE_CLOEXEC);
 	for (int i = 1; i < NSIG; i++)
 		signal(i, SIG_DFL);
 	sigemptyset(&none);
@@ -321,6 +321,8 @@ int process_run(const struct process_setup *s, int conn, struct err *err)
 	if (r < 0)
 		return err_code(err, r, "process.rlimits: set RLIMIT_NOFILE");
 	r = restrict_rights(s, err);
+	if (r == 0 && s->last)
+		r = s->last(s->data, env, err);
 	if (r < 0)
 		return r;
 	/* An SELinux label is taken on at the first execve, and only entry points that its policy

@@ -21,6 +21,10 @@ struct process_setup {
 	int listener;         /* where a filter's notification descriptor goes; or -1 */
 	char *listener_state; /* and what is said with it */
 	int64_t personality;  /* or -1 */
+	int keep_fds;         /* from 3 on, for the program */
+	/* Called last before execve, with all rights gone and the filter set; or NULL. */
+	int (*last)(void *data, char *const *env, struct err *err);
+	void *data;
 };
 
 /* In the parent: all that takes long, opens files of the host or can be wrong. `first`: not exec. */

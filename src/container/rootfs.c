@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -85,6 +86,23 @@ static int cut_propagation(const struct bundle *b, struct err *err)
 	return 0;
 }
 
+/*
+ * Where hooks and their tools look for it, if they are there; else over "/", of all places: it can be reached
+ * by nobody's path, and the user of a user namespace might not be allowed to walk to root.path.
+ */
+static int attach_tree(const struct bundle *b, int bundle_dir, int tree, struct err *err)
+{
+	const struct bundle_hooks *h = &b->hooks;
+	bool wanted = h->prestart.n || h->create_runtime.n || h->create_container.n;
+
+	if (wanted && !b->holm.layers &&
+		move_mount(tree, "", bundle_dir, b->root_path, MOVE_MOUNT_F_EMPTY_PATH) == 0)
+		return 0;
+	if (move_mount(tree, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return err_errno(err, "root '%s': attach it", b->root_path);
+	return 0;
+}
+
 int root_attach(const struct bundle *b, int bundle_dir, int tree, struct err *err)
 {
 	int r = cut_propagation(b, err), fd;
@@ -93,10 +111,9 @@ int root_attach(const struct bundle *b, int bundle_dir, int tree, struct err *er
 		return r;
 	if (tree < 0)
 		return overlay_mount(b, bundle_dir, err);
-	/* Over "/", of all places: it can be reached by nobody's path, and the user of a user namespace
-	 * might not be allowed to walk to root.path. */
-	if (move_mount(tree, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0)
-		return err_errno(err, "root '%s': attach it", b->root_path);
+	r = attach_tree(b, bundle_dir, tree, err);
+	if (r < 0)
+		return r;
 	fd = fcntl(tree, F_DUPFD_CLOEXEC, 3);
 	return fd < 0 ? err_errno(err, "root '%s'", b->root_path) : fd;
 }
@@ -210,23 +227,70 @@ int root_restrict(const struct bundle *b, int root, struct err *err)
 	return r < 0 ? err_code(err, r, "make the root read-only") : 0;
 }
 
-int root_enter(const struct bundle *b, int root, bool shared, struct err *err)
+/* What of the host's kernel could be seen below the container's root, which a user namespace inside
+ * would be allowed to mount anew for that. */
+static int drop_kernel_mounts(struct err *err)
+{
+	cleanup(buf_free) struct buf text = { 0 };
+	int r = file_read(AT_FDCWD, "/proc/self/mountinfo", 16u << 20, &text);
+	char *save = NULL;
+
+	if (r < 0)
+		return err_code(err, r, "read '/proc/self/mountinfo'");
+	for (char *l = strtok_r(text.data, "\n", &save); l; l = strtok_r(NULL, "\n", &save)) {
+		char path[PATH_MAX];
+		const char *type = strstr(l, " - ");
+		if (!type || sscanf(l, "%*s %*s %*s %*s %4095s", path) != 1 ||
+			(strncmp(type, " - proc ", 8) != 0 && strncmp(type, " - sysfs ", 9) != 0))
+			continue;
+		if (umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno != EINVAL &&
+			errno != ENOENT)
+			return err_errno(err, "take '%s' of the host away", path);
+	}
+	return 0;
+}
+
+/* The root is upon "/" then, and the host's tree below it, where no path leads. */
+static int move_root(int root, struct err *err)
+{
+	int r;
+
+	/* It may be there already (attach_tree), which is ELOOP. */
+	if (move_mount(root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0 && errno != ELOOP)
+		return err_errno(err, "move the root");
+	/* Paths are still those of the host: what is mounted upon "/" itself is not walked into. */
+	r = drop_kernel_mounts(err);
+	if (r < 0)
+		return r;
+	return chroot(".") < 0 ? err_errno(err, "change the root") : 0;
+}
+
+static int pivot_root(struct err *err)
+{
+	/* The old root comes to lie upon the new one, and is what "." means now (pivot_root(2), NOTES). */
+	if (syscall(SYS_pivot_root, ".", ".") < 0)
+		return err_errno(
+			err, "change the root (with one on the initial ramdisk: --no-pivot)");
+	if (umount2(".", MNT_DETACH) < 0)
+		return err_errno(err, "take the host's tree away");
+	return 0;
+}
+
+int root_enter(const struct bundle *b, int root, enum root_change how, struct err *err)
 {
 	unsigned long propagation = propagation_flag(b->linux_.rootfs_propagation);
+	int r = 0;
 
 	if (fchdir(root) < 0)
 		return err_errno(err, "enter the root");
-	if (shared) {
-		if (chroot(".") < 0)
-			return err_errno(err, "change the root");
-	} else {
-		/* The old root comes to lie upon the new one, and is what "." means now
-		 * (pivot_root(2), NOTES). */
-		if (syscall(SYS_pivot_root, ".", ".") < 0)
-			return err_errno(err, "change the root");
-		if (umount2(".", MNT_DETACH) < 0)
-			return err_errno(err, "take the host's tree away");
-	}
+	if (how == ROOT_CHROOT && chroot(".") < 0)
+		r = err_errno(err, "change the root");
+	else if (how == ROOT_MOVE)
+		r = move_root(root, err);
+	else if (how == ROOT_PIVOT)
+		r = pivot_root(err);
+	if (r < 0)
+		return r;
 	if (chdir("/") < 0)
 		return err_errno(err, "enter the root");
 	/* Slave and private are what it is already. */

@@ -12,6 +12,10 @@ int root_prepare(const struct bundle *b, int bundle_dir, int *ret_tree, struct e
 int root_attach(const struct bundle *b, int bundle_dir, int tree, struct err *err);
 /* In the child, after all mounts: linux.maskedPaths, linux.readonlyPaths, root.readonly. */
 int root_restrict(const struct bundle *b, int root, struct err *err);
-/* In the child: it becomes "/", and the host's tree is gone. `shared`: the mount namespace is somebody
- * else's too, whose root must stay. */
-int root_enter(const struct bundle *b, int root, bool shared, struct err *err);
+enum root_change {
+	ROOT_PIVOT,
+	ROOT_CHROOT, /* the mount namespace is somebody else's too, whose root must stay */
+	ROOT_MOVE, /* on the initial ramdisk, which cannot be pivoted away: the host's tree stays below */
+};
+/* In the child: it becomes "/", and the host's tree is gone. */
+int root_enter(const struct bundle *b, int root, enum root_change how, struct err *err);

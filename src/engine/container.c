@@ -6,6 +6,7 @@
 
 #include "container/cgroup.h"
 #include "container/container.h"
+#include "container/features.h"
 #include "net/net.h"
 
 static const struct bundle_namespace *find_network(const struct bundle *b)
@@ -99,6 +100,20 @@ static int stats(const struct run_state *state, struct run_stats *ret, struct er
 	return 0;
 }
 
+static json_t *counters(const struct run_state *state, struct err *err)
+{
+	const char *group = group_of(state, err);
+
+	return group ? cgroup_counters(group, err) : NULL;
+}
+
+static int watch_memory(const struct run_state *state, struct err *err)
+{
+	const char *group = group_of(state, err);
+
+	return group ? cgroup_watch_memory(group, err) : -ENOTSUP;
+}
+
 static int update(
 	const struct run_state *state, const struct bundle_resources *resources, struct err *err)
 {
@@ -140,6 +155,10 @@ const struct engine engine_container = {
 	.pause = pause_processes,
 	.stats = stats,
 	.update = update,
+	.counters = counters,
+	.watch_memory = watch_memory,
+	.features = container_features,
+	.status = container_status,
 	.pids = pids,
 	.attach = attach,
 	.detach = detach,

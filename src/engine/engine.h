@@ -33,6 +33,16 @@ struct engine {
 	int (*stats)(const struct run_state *state, struct run_stats *ret, struct err *err);
 	int (*update)(const struct run_state *state, const struct bundle_resources *resources,
 		struct err *err);
+	/* Which of the lifecycle's states it is in; whoever keeps records of their own needs none. */
+	enum run_status (*status)(const struct run_state *state);
+	/* All that is counted of it, as the object "data" of runc's `events`. The caller owns it. */
+	json_t *(*counters)(const struct run_state *state, struct err *err);
+	/* Waits for the next time that memory ran out: the descriptor becomes readable, and
+	 * is readable for good once the instance is gone. The caller's. */
+	int (*watch_memory)(const struct run_state *state, struct err *err);
+	/* What bundles may ask of it: "mountOptions", "linux" and "annotations" of runtime-spec features.md.
+	 * The caller owns it. */
+	json_t *(*features)(void);
 	/* Host pids of all processes, for `top`; the caller frees. Returns the count. */
 	int (*pids)(const struct run_state *state, pid_t **ret, struct err *err);
 	/* Joins or leaves a network while running. */

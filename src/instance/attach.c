@@ -16,6 +16,7 @@
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -149,6 +150,8 @@ static void send_input(struct pump *p, const char *data, size_t len)
 static void close_input(struct pump *p)
 {
 	p->stdin_open = false;
+	if (p->how->transparent)
+		return;
 	if (framed(p))
 		add_frame(p, FRAME_STDIN, NULL, 0);
 	else
@@ -192,7 +195,7 @@ static void read_stdin(struct pump *p)
 		return;
 	if (n <= 0)
 		close_input(p);
-	else if (p->raw)
+	else if (p->raw && !p->how->transparent)
 		typed(p, data, (size_t)n);
 	else
 		send_input(p, data, (size_t)n);
@@ -305,6 +308,8 @@ static void take_signal(struct pump *p)
 		return;
 	if (p->how->tty && info.ssi_signo == SIGWINCH) {
 		send_size(p);
+	} else if (p->how->transparent) {
+		syscall(SYS_pidfd_send_signal, p->pidfd, info.ssi_signo, NULL, 0);
 	} else if (p->raw && info.ssi_signo == SIGCONT) {
 		set_raw(p); /* the shell gave the terminal back in a mode of its own */
 		send_size(p);
@@ -329,7 +334,7 @@ static void signals_wanted(const struct pump *p, sigset_t *set)
 		sigaddset(set, SIGWINCH);
 	for (size_t i = 0; p->raw && i < sizeof(deadly) / sizeof(deadly[0]); i++)
 		sigaddset(set, deadly[i]);
-	if (p->raw || !p->how->proxy_signals || !framed(p))
+	if (!p->how->transparent && (p->raw || !p->how->proxy_signals || !framed(p)))
 		return;
 	for (size_t i = 0; i < sizeof(proxied) / sizeof(proxied[0]); i++)
 		sigaddset(set, proxied[i]);

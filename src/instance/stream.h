@@ -46,6 +46,9 @@ int supervisor_ask(
 struct stream_attach {
 	bool tty, stdin_on, proxy_signals;
 	const char *detach_keys; /* NULL or "": ctrl-p,ctrl-q */
+	/* console_attach() alone: all that is typed and every signal is the process's, which cannot be
+	 * detached from; the end of our input is not told. */
+	bool transparent;
 };
 int stream_attach(int stream, const struct stream_attach *how, int64_t *ret_code, struct err *err);
 

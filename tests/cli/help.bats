@@ -28,8 +28,9 @@ verbs() {
 }
 
 @test "every verb has help at both spellings, with usage first" {
-	# All rows of the table: those that are hidden are its last, behind completion.
-	rows=$(sed -n '/&cmd_/p; /&cmd_completion,/q' "$PROJECT/src/main.c" | wc -l)
+	# All rows of the table but those of oci, which its own help lists: those that are hidden are its
+	# last, behind completion.
+	rows=$(sed -n '/&cmd_oci_/d; /&cmd_/p; /&cmd_completion,/q' "$PROJECT/src/main.c" | wc -l)
 	[ "$(verbs | wc -l)" -eq "$rows" ]
 	while read -r verb; do
 		# shellcheck disable=SC2086

@@ -58,7 +58,9 @@ static void layout_hybrid(void **state)
 
 	cgroup_layout_parse(text, &l);
 	assert_int_equal(l.mode, CGROUP_V1);
-	assert_int_equal(l.n, 3);
+	assert_int_equal(l.n, 4);
+	assert_string_equal(l.list[2].name, "systemd");
+	assert_int_equal(l.controllers[2], 0);
 	assert_string_equal(l.list[0].name, "cpu,cpuacct");
 	assert_string_equal(l.list[0].controllers, "cpu,cpuacct");
 	assert_string_equal(l.list[1].mount, "/sys/fs/cgroup/mem ory");
@@ -160,7 +162,7 @@ static void v2_files(void **state)
 	int r;
 
 	cgroup_layout_override(&l);
-	r = cgroup_create("/top/one", b->linux_.resources, &path, &fd, &err);
+	r = cgroup_create("/top/one", b->linux_.resources, 0, &path, &fd, &err);
 	if (r < 0)
 		print_message("%s\n", err.text);
 	assert_int_equal(r, 0);
@@ -219,7 +221,7 @@ static void v1_files(void **state)
 	put_file("/cpuset", "cpuset.cpus", "0-3\n");
 	put_file("/cpuset", "cpuset.mems", "0-1\n");
 	cgroup_layout_override(&l);
-	assert_int_equal(cgroup_create("/one", b->linux_.resources, &path, &fd, &err), 0);
+	assert_int_equal(cgroup_create("/one", b->linux_.resources, 0, &path, &fd, &err), 0);
 	assert_int_equal(fd, -1);
 	expect_file("/memory/one", "memory.limit_in_bytes", "1000");
 	expect_file("/memory/one", "memory.memsw.limit_in_bytes", "-1");
@@ -259,7 +261,7 @@ static void v2_update(void **state)
 
 	cgroup_layout_override(&l);
 	assert_int_equal(cgroup_update("/none", swap->linux_.resources, &err), -ENOENT);
-	assert_int_equal(cgroup_create("/one", NULL, &path, &fd, &err), 0);
+	assert_int_equal(cgroup_create("/one", NULL, 0, &path, &fd, &err), 0);
 	put_file("/one", "memory.max", "100\n");
 	assert_int_equal(cgroup_update(path, swap->linux_.resources, &err), 0);
 	expect_file("/one", "memory.swap.max", "200");
@@ -290,7 +292,7 @@ static void v2_stats(void **state)
 	cleanup(free) pid_t *pids = NULL;
 
 	cgroup_layout_override(&l);
-	assert_int_equal(cgroup_create("/one", NULL, &path, &fd, &err), 0);
+	assert_int_equal(cgroup_create("/one", NULL, 0, &path, &fd, &err), 0);
 	put_file("/one", "memory.current", "1000\n");
 	put_file("/one", "memory.max", "max\n");
 	put_file("/one", "memory.stat",
@@ -343,13 +345,13 @@ static void missing_controllers(void **state)
 
 	l.controllers[0] &= ~CG_BIT(CG_MEMORY);
 	cgroup_layout_override(&l);
-	assert_int_equal(cgroup_create("/one", b->linux_.resources, &path, &fd, &err), -ENOTSUP);
+	assert_int_equal(cgroup_create("/one", b->linux_.resources, 0, &path, &fd, &err), -ENOTSUP);
 	assert_string_equal(err.text, "memory limit 1.00MiB: this host has no memory controller");
 	assert_null(path);
 	assert_int_equal(fd, -1);
 	remove_fake("/one");
 	cgroup_layout_override(&none);
-	assert_int_equal(cgroup_create("/one", NULL, &path, &fd, &err), -ENOTSUP);
+	assert_int_equal(cgroup_create("/one", NULL, 0, &path, &fd, &err), -ENOTSUP);
 	assert_int_not_equal(access(left, F_OK), 0);
 	cgroup_layout_override(NULL);
 }
@@ -452,7 +454,7 @@ static bool host_usable(void)
 		return false;
 	cleanup(free) char *path = NULL;
 	cleanup(fd_close) int fd = -1;
-	return cgroup_create("usable", NULL, &path, &fd, NULL) == 0 &&
+	return cgroup_create("usable", NULL, 0, &path, &fd, NULL) == 0 &&
 	       cgroup_remove(path, NULL) == 0;
 }
 
@@ -556,7 +558,7 @@ static void host_life(void **state)
 
 	if (!host_usable())
 		skip();
-	assert_int_equal(cgroup_create("life", NULL, &path, &fd, &err), 0);
+	assert_int_equal(cgroup_create("life", NULL, 0, &path, &fd, &err), 0);
 	c = start(path, cgroup_mode() != CGROUP_V2);
 	assert_int_equal(tell(&c, 'f'), 'y');
 	assert_int_equal(cgroup_pids(path, &pids, &err), 2);
@@ -597,9 +599,9 @@ static void host_remove_busy(void **state)
 
 	if (!host_usable())
 		skip();
-	assert_int_equal(cgroup_create("busy", NULL, &path, &fd, &err), 0);
+	assert_int_equal(cgroup_create("busy", NULL, 0, &path, &fd, &err), 0);
 	c = start(path, false);
-	assert_int_equal(cgroup_create("busy", NULL, &again, &fd2, &err), -EBUSY);
+	assert_int_equal(cgroup_create("busy", NULL, 0, &again, &fd2, &err), -EBUSY);
 	const struct cgroup_hierarchy *list = cgroup_hierarchies(&n);
 	for (size_t h = 0; h < n; h++) {
 		cleanup(free) char *sub = xasprintf("%s%s/a/b", list[h].mount, path);
@@ -630,7 +632,7 @@ static void host_limits(void **state)
 
 	if (!host_usable())
 		skip();
-	int r = cgroup_create("limits", b->linux_.resources, &path, &fd, &err);
+	int r = cgroup_create("limits", b->linux_.resources, 0, &path, &fd, &err);
 	if (r < 0)
 		print_message("%s\n", err.text);
 	assert_int_equal(r, 0);
@@ -685,7 +687,7 @@ static void host_device_program(void **state)
 	if (!host_usable() || !l.list[0].mount)
 		skip();
 	cgroup_layout_override(&l);
-	int r = cgroup_create("program", first->linux_.resources, &path, &fd, &err);
+	int r = cgroup_create("program", first->linux_.resources, 0, &path, &fd, &err);
 	if (r < 0)
 		print_message("%s\n", err.text);
 	assert_int_equal(r, 0);

@@ -345,7 +345,8 @@ static void test_hook_fails(void **state)
 	struct box *b = *state;
 
 	set(b, "hooks/createRuntime", "[{'path':'/bin/sh','args':['sh','-c','exit 3']}]");
-	expect_no_start(b, EIO, "hooks.createRuntime[0]: '/bin/sh' ended with status 3");
+	expect_no_start(b, EIO,
+		"error running hook: error running createRuntime hook #0: '/bin/sh' ended with status 3");
 }
 
 static void test_hook_times_out(void **state)
@@ -354,7 +355,8 @@ static void test_hook_times_out(void **state)
 
 	set(b, "hooks/createContainer",
 		"[{'path':'/bin/sh','args':['sh','-c','exec sleep 20'],'timeout':1}]");
-	expect_no_start(b, ETIMEDOUT, "hooks.createContainer[0]: '/bin/sh' did not end within 1 s");
+	expect_no_start(b, ETIMEDOUT,
+		"error running hook: error running createContainer hook #0: '/bin/sh' did not end within 1 s");
 }
 
 /* ---- exec */

@@ -1,0 +1,82 @@
+#pragma once
+/*
+ * OCI containers: what the verbs of `holm oci` mean, for the engine "container" (runtime-spec runtime.md;
+ * where that is silent, runc). A container is a directory below the root that --root names:
+ *
+ *	ROOT/ID/state.json   what is needed to find it again; there once it is created
+ *	ROOT/ID/config.json  its bundle's, as it was at creation
+ *	ROOT/ID/...          the engine's (its run_dir)
+ *
+ * There is no supervisor: the container's first process is a child of whoever created it, and what a
+ * container is doing is asked of the kernel each time. Texts that callers look for are runc's.
+ */
+#include <stdbool.h>
+
+#include "bundle/run.h"
+
+struct oci_container {
+	char *id, *bundle_path, *rootfs;
+	int64_t created; /* ns since the epoch */
+	struct run_state run;
+	struct bundle *bundle; /* oci_config() */
+	char *dir;             /* ROOT/ID */
+};
+void oci_container_free(struct oci_container *c);
+DEFINE_CLEANUP(oci_container_free, struct oci_container *);
+
+/* $XDG_RUNTIME_DIR/holm-oci for ordinary users that have one, else /run/holm-oci. The caller frees. */
+char *oci_default_root(void);
+
+/* -ENOENT: "container does not exist". */
+int oci_load(const char *root, const char *id, struct oci_container **ret, struct err *err);
+/* Reads the configuration into c->bundle, unless it is there. */
+int oci_config(struct oci_container *c, struct err *err);
+/* Names of what may be containers, in order. The caller frees. */
+int oci_list(const char *root, char ***ret, struct err *err);
+
+enum run_status oci_status(const struct oci_container *c);
+const char *oci_status_name(enum run_status status);
+/* runtime-spec's state with runc's members: "rootfs", "created". The caller owns it. */
+json_t *oci_state(struct oci_container *c);
+/* The user who owns the container's directory; the caller frees. */
+char *oci_owner(const struct oci_container *c);
+
+struct oci_process {
+	int console_socket; /* where the terminal's master is sent to; -1: none */
+	int *ret_console;   /* or who takes it */
+	int keep_fds;
+	const char *pid_file;
+};
+struct oci_create {
+	const char *root, *id;
+	bool no_pivot, no_new_keyring;
+	struct oci_process process;
+};
+/* From the bundle that is the working directory. On failure nothing is left. */
+int oci_create(const struct oci_create *args, struct oci_container **ret, struct err *err);
+/* -EINVAL when it is not in the state "created". */
+int oci_start(struct oci_container *c, struct err *err);
+
+/* `process` replaces the bundle's in what is to be run beside it. *ret_pid, a child; its pidfd, the
+ * caller's, is returned. */
+struct oci_exec {
+	const struct bundle_process *process;
+	char **cgroups; /* run_exec */
+	struct oci_process how;
+};
+int oci_exec(struct oci_container *c, const struct oci_exec *args, pid_t *ret_pid, struct err *err);
+/* What -e, -u and so on say, applied to the bundle's process. `[<controller>:]<cgroup>` arguments as
+ * alternating controller and path. */
+int oci_parse_cgroups(char *const *args, char ***ret, struct err *err);
+
+int oci_kill(struct oci_container *c, int signo, bool all, struct err *err);
+int oci_pause(struct oci_container *c, bool pause, struct err *err);
+/* Takes it down, whatever it does, and forgets it. */
+int oci_destroy(struct oci_container *c, struct err *err);
+/* `delete`: -EBUSY when it runs and force is false. force also forgives what is not there. */
+int oci_delete(const char *root, const char *id, bool force, struct err *err);
+
+/* runtime-spec features.md. The caller owns it. */
+json_t *oci_features(void);
+/* A configuration to start from, as `runc spec` writes one. The caller owns it. */
+json_t *oci_spec(bool rootless);

@@ -1,0 +1,18 @@
+#pragma once
+/* Shared by the files of oci/ only. */
+#include "oci/oci.h"
+
+#define OCI_CONFIG "config.json"
+
+extern const struct record_field oci_container_fields[];
+
+/* runc's rule; it becomes a directory's name. */
+int oci_id_check(const char *id, struct err *err);
+/* Before anything else: the descriptors to be kept must be there and be the caller's. */
+int oci_check_fds(int n, struct err *err);
+/* `terminal` and who shall have it go together. */
+int oci_check_console(const struct oci_process *how, bool terminal, struct err *err);
+/* What is left to do once the process is there. */
+int oci_hand_over(const struct oci_process *how, int console, pid_t pid, struct err *err);
+/* Errors of programs that cannot be executed in runc's words, from which callers make exit codes. */
+int oci_exec_error(struct err *err);

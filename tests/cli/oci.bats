@@ -1,0 +1,267 @@
+#!/usr/bin/env bats
+# `holm oci`: the life of OCI bundles through runc's command line.
+
+load helper
+
+setup_file() {
+	[ "$(id -u)" -eq 0 ] || skip "needs root"
+	fresh_root
+	export BUNDLE_ROOTFS=$HOLM_ROOT/rootfs
+	mkdir -p "$BUNDLE_ROOTFS"/{bin,proc,sys,dev,tmp,etc}
+	cp "$(command -v busybox)" "$BUNDLE_ROOTFS/bin/busybox"
+	for applet in sh sleep cat ls id echo true false env touch stty ps kill; do
+		ln "$BUNDLE_ROOTFS/bin/busybox" "$BUNDLE_ROOTFS/bin/$applet"
+	done
+}
+
+teardown_file() {
+	rm -rf --one-file-system "$HOLM_ROOT"
+	! find /sys/fs/cgroup -type d -name 'oci-test-*' | grep .
+}
+
+setup() {
+	cd "$BATS_TEST_TMPDIR"
+	ID=oci-test-$BATS_TEST_NUMBER-$RANDOM
+	ln -s "$BUNDLE_ROOTFS" rootfs
+	oci spec
+	config '.process.terminal = false | .process.args = ["/bin/sleep", "1000"]'
+}
+
+teardown() {
+	oci delete -f "$ID" || true
+}
+
+oci() {
+	timeout --foreground -k 5 60 "$HOLM" oci --root "$BATS_TEST_TMPDIR/state" "$@"
+}
+
+config() {
+	jq "$@" config.json > config.new
+	mv config.new config.json
+}
+
+status_is() {
+	[ "$(oci state "$ID" | jq -r .status)" = "$1" ]
+}
+
+@test "create, start, state, kill, delete" {
+	oci create --pid-file pid "$ID" < /dev/null > /dev/null
+	status_is created
+	[ "$(cat pid)" = "$(oci state "$ID" | jq .pid)" ]
+	[ "$(oci state "$ID" | jq -r .bundle)" = "$PWD" ]
+	run oci delete "$ID-not"
+	[ "$status" -eq 1 ]
+	[[ $output == *'msg="container does not exist"' ]]
+	oci start "$ID"
+	status_is running
+	run oci start "$ID"
+	[ "$status" -eq 1 ]
+	[[ $output == *"cannot start an already running container"* ]]
+	run oci delete "$ID"
+	[ "$status" -eq 1 ]
+	[[ $output == *"cannot delete container $ID that is not stopped: running"* ]]
+	oci kill "$ID" KILL
+	eventually status_is stopped
+	[ "$(oci state "$ID" | jq .pid)" = 0 ]
+	run oci kill "$ID" TERM
+	[ "$status" -eq 1 ]
+	[[ $output == *"container not running"* ]]
+	oci delete "$ID"
+	run oci state "$ID"
+	[ "$status" -eq 1 ]
+}
+
+@test "an id is taken once, and must be a name" {
+	oci run -d "$ID" < /dev/null > /dev/null
+	run oci create "$ID"
+	[ "$status" -eq 1 ]
+	[[ $output == *"container with given ID already exists"* ]]
+	status_is running
+	run oci create "../$ID"
+	[ "$status" -eq 1 ]
+	[[ $output == *"invalid container ID format"* ]]
+}
+
+@test "run: output, exit status, nothing left" {
+	config '.process.args = ["/bin/sh", "-c", "echo out; echo err >&2; exit 7"]'
+	run --separate-stderr oci run "$ID"
+	[ "$status" -eq 7 ]
+	[ "$output" = out ]
+	[ "$stderr" = err ]
+	run oci state "$ID"
+	[ "$status" -eq 1 ]
+	run oci run --keep "$ID"
+	status_is stopped
+}
+
+@test "run: a program that cannot be executed is told in runc's words" {
+	config '.process.args = ["no-such-program"]'
+	run oci run "$ID"
+	[ "$status" -eq 1 ]
+	[[ $output == *'exec: \"no-such-program\": executable file not found in $PATH'* ]]
+	config '.process.args = ["/etc"]'
+	run oci run "$ID"
+	[ "$status" -eq 1 ]
+	[[ $output == *'exec: \"/etc\": permission denied'* ]]
+}
+
+@test "run: signals reach the container" {
+	config '.process.args = ["/bin/sh", "-c", "trap \"exit 9\" TERM; echo ready; while :; do sleep 0.1; done"]'
+	oci run "$ID" > out &
+	pid=$!
+	eventually grep -q ready out
+	kill -TERM "$(pgrep -P "$pid" || echo "$pid")"
+	wait "$pid" || status=$?
+	[ "$status" -eq 9 ]
+}
+
+@test "exec: exit status, options, process file" {
+	oci run -d "$ID" < /dev/null > /dev/null
+	run oci exec "$ID" sh -c 'exit 42'
+	[ "$status" -eq 42 ]
+	run oci exec --cwd /bin -e A=b -u 5:6 -g 7 "$ID" sh -c 'pwd; echo $A; id -u; id -G'
+	[ "$output" = $'/bin\nb\n5\n6 7' ]
+	run oci exec "$ID" no-such-program
+	[ "$status" -eq 255 ]
+	[[ $output == *'exec failed: '*'executable file not found in $PATH'* ]]
+	echo '{"args": ["/bin/sh", "-c", "echo from file"], "cwd": "/"}' > process.json
+	run oci exec --process process.json "$ID"
+	[ "$output" = "from file" ]
+	oci exec -d --pid-file exec.pid "$ID" sleep 1000 < /dev/null > /dev/null
+	oci ps -f json "$ID" | jq -e "index($(cat exec.pid))"
+	oci ps "$ID" | grep -q 'sleep 1000'
+}
+
+@test "exec: not in what is stopped or paused" {
+	oci run -d "$ID" < /dev/null > /dev/null
+	oci pause "$ID"
+	status_is paused
+	run oci exec "$ID" true
+	[ "$status" -eq 255 ]
+	[[ $output == *"cannot exec in a paused container"* ]]
+	oci resume "$ID"
+	status_is running
+	oci exec "$ID" true
+	oci kill "$ID" KILL
+	eventually status_is stopped
+	run oci exec "$ID" true
+	[ "$status" -eq 255 ]
+	[[ $output == *"cannot exec in a stopped container"* ]]
+}
+
+@test "preserve-fds: those and no others" {
+	config '.process.args = ["/bin/sh", "-c", "cat <&3; ls /proc/self/fd"]'
+	echo kept > file
+	run oci run --preserve-fds 1 "$ID" 3< file 9< file
+	[ "$status" -eq 0 ]
+	[ "${lines[0]}" = kept ]
+	[[ $output != *9* ]]
+	run oci run --preserve-fds 3 "$ID" 3< file 4>&- 5>&-
+	[ "$status" -eq 1 ]
+	[[ $output == *"unable to stat preserved-fd 1 (of 3)"* ]]
+}
+
+@test "list: table, json, ids" {
+	oci run -d "$ID" < /dev/null > /dev/null
+	run oci list
+	[[ ${lines[0]} =~ ^ID\ +PID\ +STATUS\ +BUNDLE\ +CREATED\ +OWNER$ ]]
+	[[ ${lines[1]} == "$ID "*" running "*"$PWD"*" root" ]]
+	[ "$(oci list -q)" = "$ID" ]
+	[ "$(oci list -f json | jq -r '.[0].id')" = "$ID" ]
+}
+
+@test "features and spec" {
+	oci features | jq -e '.ociVersionMin == "1.0.0" and (.hooks | length == 6) and
+		(.linux.namespaces | index("time")) and .linux.mountExtensions.idmap.enabled and
+		(.mountOptions | index("ridmap")) and (.linux.seccomp.actions | index("SCMP_ACT_NOTIFY"))'
+	"$HOLM" features | jq -e .ociVersionMax
+	run oci spec
+	[ "$status" -eq 1 ]
+	[[ $output == *"File config.json exists. Remove it first"* ]]
+	mkdir other
+	oci spec -b other --rootless
+	jq -e '.linux.uidMappings[0].size == 1 and (.linux.resources | not)' other/config.json
+}
+
+@test "events: statistics" {
+	oci run -d "$ID" < /dev/null > /dev/null
+	oci events --stats "$ID" | jq -e ".type == \"stats\" and .id == \"$ID\" and
+		.data.pids.current == 1 and .data.memory.usage.usage > 0 and .data.cpu.usage.total > 0"
+	run oci events --interval 0s "$ID"
+	[ "$status" -eq 1 ]
+}
+
+@test "update: limits by options and from a file" {
+	oci run -d "$ID" < /dev/null > /dev/null
+	oci update --pids-limit 20 --memory 64M "$ID"
+	[ "$(oci events --stats "$ID" | jq .data.pids.limit)" = 20 ]
+	[ "$(oci events --stats "$ID" | jq .data.memory.usage.limit)" = 67108864 ]
+	echo '{"pids": {"limit": 30}}' | oci update -r - "$ID"
+	[ "$(oci events --stats "$ID" | jq .data.pids.limit)" = 30 ]
+	[ "$(oci events --stats "$ID" | jq .data.memory.usage.limit)" = 67108864 ]
+	run oci update --memory lots "$ID"
+	[ "$status" -eq 1 ]
+	[[ $output == *'invalid value for memory'* ]]
+}
+
+@test "hooks: their order, and what a failing one does" {
+	for hook in prestart createRuntime createContainer poststart poststop; do
+		config --arg h "$hook" --arg log "$PWD/log" \
+			'.hooks[$h] = [{path: "/bin/sh", args: ["sh", "-c", "cat > /dev/null; echo \($h) >> \($log)"]}]'
+	done
+	config '.root.readonly = false | .process.args = ["/bin/true"]'
+	oci run "$ID"
+	[ "$(cat log)" = $'prestart\ncreateRuntime\ncreateContainer\npoststart\npoststop' ]
+	config '.hooks = {createRuntime: [{path: "/bin/true"}, {path: "/bin/false"}]}'
+	run oci create "$ID"
+	[ "$status" -eq 1 ]
+	[[ $output == *"error running createRuntime hook #1:"* ]]
+	run oci state "$ID"
+	[ "$status" -eq 1 ]
+}
+
+@test "hooks: startContainer runs with the process's rights and environment" {
+	config '.process.args = ["/bin/true"] | .process.env += ["ONE=two"] | .process.user.uid = 5 |
+		.hooks.startContainer = [{path: "/bin/sh", args: ["sh", "-c", "id -u; echo $ONE"]}]'
+	run oci run "$ID"
+	[ "$status" -eq 0 ]
+	[ "$output" = $'5\ntwo' ]
+}
+
+@test "wrong usage is one clear line" {
+	run oci frobnicate
+	[ "$status" -ne 0 ]
+	[[ $output == *"No help topic for 'frobnicate'"* ]]
+	run oci create
+	[ "$status" -eq 1 ]
+	[[ $output == *'\"create\" requires exactly 1 argument(s)'* ]]
+	run oci run --no-such "$ID"
+	[ "$status" -eq 1 ]
+	[[ ${lines[0]} == *"unknown option '--no-such'"* ]]
+	rm config.json
+	run oci create "$ID"
+	[ "$status" -eq 1 ]
+	[[ ${lines[0]} == *"JSON specification file config.json not found"* ]]
+	run oci --systemd-cgroup create "$ID"
+	[ "$status" -eq 1 ]
+	[[ $output == *"systemd cgroup flag passed"* ]]
+}
+
+@test "--log: errors in a file, as text or JSON" {
+	run oci --log log.json --log-format json state nobody
+	[ "$status" -eq 1 ]
+	[ "$output" = "container does not exist" ]
+	jq -e '.level == "error" and .msg == "container does not exist" and .time' log.json
+	run oci --log log.text state nobody
+	grep -q '^time="20.*" level=error msg="container does not exist"$' log.text
+}
+
+@test "a link named holm-oci is the same" {
+	ln -s "$HOLM" holm-oci
+	run ./holm-oci --version
+	[[ ${lines[0]} =~ ^holm-oci\ version\ [0-9]+\.[0-9]+\.[0-9]+ ]]
+	[[ ${lines[2]} =~ ^spec:\ 1\.2\. ]]
+	[ "$(./holm-oci --root "$PWD/state" list -q)" = "" ]
+	run ./holm-oci create -h
+	[[ ${lines[1]} == *"holm-oci create"* ]]
+}
