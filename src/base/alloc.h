@@ -19,5 +19,12 @@ char *xstrdup_null(const char *s);
 /* Replaces *dst, freeing what was there. src may be NULL. */
 void str_replace(char **dst, const char *src);
 
+/*
+ * Gives the kernel back what is not needed to wait: free pages of the heap, also between what is in use, the
+ * stack below the caller, and the program's and its libraries' code, which comes from the page cache again
+ * as it is executed. For a process that has worked hard and now waits for long. Only in the main thread.
+ */
+void memory_trim(void);
+
 #define xnew(type) ((type *)xcalloc(1, sizeof(type)))
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))

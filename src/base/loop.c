@@ -29,7 +29,10 @@ struct loop {
 	loop_signal_fn *signal_fn;
 	void *signal_data;
 	struct loop_source *sources;
-	bool stopped, has_dead;
+	loop_timer_fn *rest_fn;
+	void *rest_data;
+	int rest_ms;
+	bool stopped, has_dead, rested;
 	int value;
 };
 
@@ -115,6 +118,13 @@ void loop_remove(struct loop_source *source)
 	source->loop->has_dead = true;
 }
 
+void loop_set_rest(struct loop *loop, int64_t ns, loop_timer_fn *fn, void *data)
+{
+	loop->rest_ms = (int)(ns / 1000000);
+	loop->rest_fn = fn;
+	loop->rest_data = data;
+}
+
 static void on_signal(void *data, uint32_t events)
 {
 	struct loop *l = data;
@@ -153,9 +163,11 @@ static int next_timeout(struct loop *loop)
 	return first < 3600000 ? (int)first : 3600000;
 }
 
-static void fire_timers(struct loop *loop)
+/* The number of them. */
+static int fire_timers(struct loop *loop)
 {
 	int64_t now = time_monotonic();
+	int fired = 0;
 
 	for (struct loop_source *s = loop->sources; s; s = s->next) {
 		if (s->kind != KIND_TIMER || s->dead || s->when > now)
@@ -163,7 +175,9 @@ static void fire_timers(struct loop *loop)
 		s->dead = true;
 		loop->has_dead = true;
 		s->timer_fn(s->data);
+		fired++;
 	}
+	return fired;
 }
 
 static void sweep(struct loop *loop)
@@ -190,14 +204,23 @@ int loop_run(struct loop *loop)
 
 	loop->stopped = false;
 	while (!loop->stopped) {
-		int n = epoll_wait(loop->epoll, events, ARRAY_SIZE(events), next_timeout(loop));
+		int timeout = next_timeout(loop);
+		bool rests =
+			loop->rest_fn && !loop->rested && (timeout < 0 || timeout > loop->rest_ms);
+		int n = epoll_wait(
+			loop->epoll, events, ARRAY_SIZE(events), rests ? loop->rest_ms : timeout);
 		for (int i = 0; i < n; i++) {
 			struct loop_source *s = events[i].data.ptr;
 			if (!s->dead)
 				s->fd_fn(s->data, events[i].events);
 		}
-		fire_timers(loop);
+		if (fire_timers(loop) || n > 0)
+			loop->rested = false;
 		sweep(loop);
+		if (rests && n == 0) {
+			loop->rested = true;
+			loop->rest_fn(loop->rest_data);
+		}
 	}
 	return loop->value;
 }

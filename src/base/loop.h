@@ -30,6 +30,9 @@ void loop_set_events(struct loop_source *source, uint32_t events);
 struct loop_source *loop_add_timer(struct loop *loop, int64_t ns, loop_timer_fn *fn, void *data);
 /* Blocks the signals for the process and reads them from a descriptor. Once per loop. */
 int loop_add_signals(struct loop *loop, const sigset_t *set, loop_signal_fn *fn, void *data);
+/* fn is called once when nothing has happened for `ns`, and again only after something has: what memory
+ * was for work that is done can be given back. One per loop. */
+void loop_set_rest(struct loop *loop, int64_t ns, loop_timer_fn *fn, void *data);
 /* NULL is allowed. */
 void loop_remove(struct loop_source *source);
 

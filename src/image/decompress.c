@@ -6,6 +6,7 @@
  * that no bytes under a digest go unread.
  */
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdatomic.h>
@@ -23,6 +24,16 @@
 /* A window beyond this is not needed by any layer, and costs that much memory. */
 #define ZSTD_WINDOW_LOG 27
 
+/* Loaded when there is something to inflate: only few of holm's processes ever do, and for all of them its
+ * relocations would cost time at the start and six pages for as long as they run. */
+struct inflater {
+	void *library;
+	__typeof__(isal_inflate_init) *init;
+	__typeof__(isal_inflate_reset) *reset;
+	__typeof__(isal_inflate) *inflate;
+	struct inflate_state state;
+};
+
 struct decompressor {
 	int fd, tee_fd, cancel_fd;
 	bool is_file;
@@ -33,7 +44,7 @@ struct decompressor {
 	_Atomic int64_t taken;
 	size_t pos, len; /* of input */
 	struct hash hash;
-	struct inflate_state *gzip;
+	struct inflater *gzip;
 	ZSTD_DStream *zstd;
 	uint8_t input[INPUT_SIZE];
 };
@@ -132,14 +143,14 @@ static const char *gzip_error(int r)
 static int inflate_step(
 	struct decompressor *d, uint8_t *to, size_t size, size_t *made, struct err *err)
 {
-	struct inflate_state *z = d->gzip;
+	struct inflate_state *z = &d->gzip->state;
 	int r;
 
 	z->next_in = d->input + d->pos;
 	z->avail_in = (uint32_t)(d->len - d->pos);
 	z->next_out = to + *made;
 	z->avail_out = (uint32_t)(size - *made);
-	r = isal_inflate(z);
+	r = d->gzip->inflate(z);
 	if (r < 0)
 		return err_set(err, EUCLEAN, "damaged gzip stream: %s", gzip_error(r));
 	if (r == ISAL_NEED_DICT)
@@ -159,8 +170,8 @@ static int next_member(struct decompressor *d, struct err *err)
 		return 0;
 	if (d->input[d->pos] != 0x1f)
 		return err_set(err, EUCLEAN, "damaged gzip stream: garbage after its end");
-	isal_inflate_reset(d->gzip);
-	d->gzip->crc_flag = ISAL_GZIP;
+	d->gzip->reset(&d->gzip->state);
+	d->gzip->state.crc_flag = ISAL_GZIP;
 	d->in_member = true;
 	return 1;
 }
@@ -231,6 +242,32 @@ ssize_t decompressor_read(struct decompressor *d, uint8_t *to, size_t size, stru
 	}
 }
 
+static void inflater_free(struct inflater *i)
+{
+	if (i && i->library)
+		dlclose(i->library);
+	free(i);
+}
+
+static int inflater_open(struct inflater **ret, struct err *err)
+{
+	struct inflater *i = xnew(struct inflater);
+
+	*ret = i;
+	i->library = dlopen("libisal.so.2", RTLD_NOW | RTLD_LOCAL);
+	if (!i->library)
+		return err_set(
+			err, ENOPKG, "gzip needs libisal: install it (apt-get install libisal2)");
+	*(void **)&i->init = dlsym(i->library, "isal_inflate_init");
+	*(void **)&i->reset = dlsym(i->library, "isal_inflate_reset");
+	*(void **)&i->inflate = dlsym(i->library, "isal_inflate");
+	if (!i->init || !i->reset || !i->inflate)
+		return err_set(err, ENOPKG, "libisal.so.2 is not the library that is meant");
+	i->init(&i->state);
+	i->state.crc_flag = ISAL_GZIP;
+	return 0;
+}
+
 static int init_format(struct decompressor *d, struct err *err)
 {
 	static const uint8_t gzip_magic[] = { 0x1f, 0x8b },
@@ -238,10 +275,8 @@ static int init_format(struct decompressor *d, struct err *err)
 
 	if (d->len >= 2 && memcmp(d->input, gzip_magic, 2) == 0) {
 		d->kind = LAYER_GZIP;
-		d->gzip = xnew(struct inflate_state);
-		isal_inflate_init(d->gzip);
-		d->gzip->crc_flag = ISAL_GZIP;
 		d->in_member = true;
+		return inflater_open(&d->gzip, err);
 	} else if (d->len >= 4 &&
 		   (memcmp(d->input, zstd_magic, 4) == 0 ||
 			   /* a skippable frame: estargz and zstd:chunked may begin so */
@@ -288,7 +323,7 @@ void decompressor_close(struct decompressor *d)
 {
 	if (!d)
 		return;
-	free(d->gzip);
+	inflater_free(d->gzip);
 	ZSTD_freeDStream(d->zstd);
 	free(d);
 }

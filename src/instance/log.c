@@ -337,6 +337,14 @@ void log_flush(struct log_writer *w)
 	drain(w);
 }
 
+void log_rest(struct log_writer *w)
+{
+	for (int i = 0; i < 2; i++)
+		if (!w->partial[i].len)
+			buf_free(&w->partial[i]);
+	buf_free(&w->out); /* what could not be written was dropped: it is empty */
+}
+
 void log_writer_free(struct log_writer *w)
 {
 	if (!w)

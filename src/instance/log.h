@@ -19,6 +19,8 @@ int log_writer_open(
 void log_write(struct log_writer *w, int stream, const void *data, size_t len);
 /* What is left of unfinished lines. */
 void log_flush(struct log_writer *w);
+/* Gives buffers back until they are needed again. */
+void log_rest(struct log_writer *w);
 void log_writer_free(struct log_writer *w);
 DEFINE_CLEANUP(log_writer_free, struct log_writer *);
 

@@ -11,9 +11,11 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "base/fd.h"
 
 #define STDIN_FULL (256u << 10)
+#define CHUNK ((64u << 10) - 64) /* a frame holds it */
 
 static void close_output(struct output *o)
 {
@@ -29,10 +31,13 @@ static void close_output(struct output *o)
 static void on_output(void *data, uint32_t events)
 {
 	struct output *o = data;
-	static char chunk[65536 - 64];
-	ssize_t n = read(o->fd, chunk, sizeof(chunk));
+	char *chunk = o->s->chunk;
+	ssize_t n;
 
 	(void)events;
+	if (!chunk)
+		chunk = o->s->chunk = xcalloc(1, CHUNK);
+	n = read(o->fd, chunk, CHUNK);
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
 	if (n <= 0) { /* EIO: the terminal's last user is gone */
@@ -51,6 +56,14 @@ static void watch(struct supervisor *s, struct output *o, int fd, int stream)
 	*o = (struct output){ .s = s, .fd = fd, .stream = stream };
 	fd_set_nonblock(fd, true);
 	o->source = loop_add_fd(s->loop, fd, EPOLLIN, on_output, o);
+}
+
+void pump_rest(struct supervisor *s)
+{
+	free(s->chunk);
+	s->chunk = NULL;
+	if (!s->stdin_pending.len)
+		buf_free(&s->stdin_pending);
 }
 
 void pump_resume(struct supervisor *s)

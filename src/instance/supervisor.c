@@ -33,6 +33,7 @@
 #define BACKOFF_FIRST (SECOND / 10)
 #define BACKOFF_MAX (60 * SECOND)
 #define BACKOFF_RESET (10 * SECOND) /* a run this long starts the backoff anew */
+#define REST_NS (SECOND / 2)        /* without work, before memory is given back */
 #define LINGER_NS SECOND            /* before a network that nobody uses is taken down */
 
 void supervisor_save(struct supervisor *s)
@@ -505,6 +506,16 @@ static int set_up(struct supervisor *s, const char *id, struct err *err)
 	return clients_listen(s, err);
 }
 
+/* There may be a thousand of us. */
+static void on_rest(void *data)
+{
+	struct supervisor *s = data;
+
+	pump_rest(s);
+	log_rest(s->log);
+	memory_trim();
+}
+
 static void run(struct supervisor *s, struct err *err)
 {
 	int r = launch(s, err);
@@ -521,12 +532,14 @@ static void run(struct supervisor *s, struct err *err)
 		s->exited = false;
 		on_process_exit(s, 0);
 	}
+	loop_set_rest(s->loop, REST_NS, on_rest, s);
 	loop_run(s->loop);
 }
 
 static void dispose(struct supervisor *s)
 {
 	log_writer_free(s->log);
+	free(s->chunk);
 	loop_free(s->loop);
 	bundle_free(s->bundle);
 	instance_free(s->i);

@@ -51,6 +51,7 @@ struct supervisor {
 	struct loop_source *stdin_source;
 	struct buf stdin_pending;
 	bool stdin_close; /* once pending is written */
+	char *chunk;      /* for reading output, while there is any */
 	bool exited;      /* only what is left in the pipes is awaited */
 	int exit_status;
 	struct loop_source *drain_timer;
@@ -122,6 +123,7 @@ void pump_stdin_close(struct supervisor *s);
 bool pump_stdin_full(const struct supervisor *s);
 void pump_resize(struct supervisor *s, uint16_t rows, uint16_t columns);
 void pump_close(struct supervisor *s);
+void pump_rest(struct supervisor *s);       /* gives buffers back until they are needed again */
 bool pump_open(const struct supervisor *s); /* some output may still come */
 
 /* health.c */
