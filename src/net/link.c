@@ -14,10 +14,13 @@
 #include <linux/veth.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/fd.h"
 #include "net/address.h"
 #include "net/netlink.h"
+
+#define IPV6_MIN_MTU 1280 /* RFC 8200, section 5 */
 
 struct link_address {
 	struct address address, gateway;
@@ -78,6 +81,39 @@ static void add_hairpin(struct netlink_batch *batch, const char *name)
 	netlink_end(batch, h);
 }
 
+/*
+ * No IPv6 address by itself for a link that is to have none: looking for duplicates of it, for routers and
+ * for groups, each new link would send packets to all others on its bridge, which at a thousand is most of
+ * what starting one costs. A kernel without IPv6, and a link too small for it, know no such mode.
+ */
+static void add_quiet(struct netlink_batch *batch, const char *name, uint32_t mtu)
+{
+	struct nlattr *families, *family;
+	struct ifinfomsg *msg;
+	struct nlmsghdr *h;
+
+	if (mtu < IPV6_MIN_MTU || access("/proc/sys/net/ipv6", F_OK) < 0)
+		return;
+	h = netlink_add(batch, "configure link", RTM_NEWLINK, 0, sizeof(*msg), &msg);
+	mnl_attr_put_strz(h, IFLA_IFNAME, name);
+	families = mnl_attr_nest_start(h, IFLA_AF_SPEC);
+	family = mnl_attr_nest_start(h, AF_INET6);
+	mnl_attr_put_u8(h, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
+	mnl_attr_nest_end(h, family);
+	mnl_attr_nest_end(h, families);
+	netlink_end(batch, h);
+}
+
+static void add_port_up(struct netlink_batch *batch, const char *name)
+{
+	struct ifinfomsg *msg;
+	struct nlmsghdr *h = netlink_add(batch, "set up link", RTM_NEWLINK, 0, sizeof(*msg), &msg);
+
+	msg->ifi_flags = msg->ifi_change = IFF_UP;
+	mnl_attr_put_strz(h, IFLA_IFNAME, name);
+	netlink_end(batch, h);
+}
+
 static int make_pair(struct netlink *nl, const struct bundle_endpoint *ep,
 	const struct netlink_link *bridge, int netns, struct err *err)
 {
@@ -92,7 +128,6 @@ static int make_pair(struct netlink *nl, const struct bundle_endpoint *ep,
 		return err_set(err, EINVAL, "'%s' is not a link's address", ep->mac);
 	h = netlink_add(
 		&batch, "make link", RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, sizeof(*link), &link);
-	link->ifi_flags = link->ifi_change = IFF_UP;
 	mnl_attr_put_strz(h, IFLA_IFNAME, ep->host_link);
 	mnl_attr_put_u32(h, IFLA_MTU, mtu);
 	mnl_attr_put_u32(h, IFLA_MASTER, bridge->index);
@@ -112,6 +147,8 @@ static int make_pair(struct netlink *nl, const struct bundle_endpoint *ep,
 	netlink_end(&batch, h);
 	if (needs_hairpin())
 		add_hairpin(&batch, ep->host_link);
+	add_quiet(&batch, ep->host_link, mtu);
+	add_port_up(&batch, ep->host_link);
 	return netlink_send(nl, &batch, ep->host_link, err);
 }
 
@@ -141,6 +178,8 @@ static int configure(struct netlink *inside, const struct bundle_endpoint *ep,
 
 	if (r < 0)
 		return err_code(err, r, "find the new link '%s'", ep->link);
+	if (!ep->address6)
+		add_quiet(&batch, ep->link, link.mtu);
 	netlink_add_up(&batch, link.index);
 	for (size_t i = 0; i < n; i++)
 		netlink_add_address(&batch, link.index, &address[i].address, address[i].bits);
