@@ -73,24 +73,6 @@ int cmd_usage(const struct cmd_call *call, const char *fmt, ...)
 		       : 1;
 }
 
-int cmd_each(struct cmd_call *call, bool echo,
-	int (*fn)(struct cmd_call *call, struct db *db, const char *name, struct err *err))
-{
-	struct err err = { 0 };
-	struct db *db = cmd_db(&err);
-	int status = 0;
-
-	if (!db)
-		return cmd_fail(&err, 1);
-	for (size_t i = 0; i < call->n_args; i++) {
-		if (fn(call, db, call->args[i], &err) < 0)
-			status = cmd_fail(&err, 1);
-		else if (echo)
-			printf("%s\n", call->args[i]);
-	}
-	return status;
-}
-
 static int check_args(const struct cmd_call *call)
 {
 	const struct cmd *cmd = call->cmd;

@@ -32,7 +32,7 @@ static int run(struct cmd_call *call)
 
 	if (o->signal && signal_option(o->signal, NULL, &err) < 0)
 		return cmd_usage(call, "--signal: %s", err.text);
-	return cmd_each(call, /* echo= */ true, kill_one);
+	return cmd_each_at_once(call, /* echo= */ true, kill_one);
 }
 
 const struct cmd cmd_kill = {

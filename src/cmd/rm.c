@@ -1,6 +1,5 @@
 /* `holm rm`. */
 #include <errno.h>
-#include <stdio.h>
 
 #include "cmd/cmd.h"
 #include "instance/instance.h"
@@ -23,22 +22,18 @@ static int rm_one(struct cmd_call *call, struct db *db, const char *name, struct
 	cleanup(instance_free) struct instance *i = NULL;
 	int r = instance_find(db, name, &i, err);
 
-	if (r == -ENOENT && o->force) {
-		cmd_fail(err, 0);
-		return 0;
-	}
+	if (r == -ENOENT && o->force)
+		return 1;
 	if (r == -EUCLEAN && o->force)
 		r = instance_purge(db, name, err);
 	else if (r == 0)
 		r = instance_remove(db, i, o->force, o->volumes, err);
-	if (r == 0)
-		puts(name);
 	return r;
 }
 
 static int run(struct cmd_call *call)
 {
-	return cmd_each(call, /* echo= */ false, rm_one);
+	return cmd_each_at_once(call, /* echo= */ true, rm_one);
 }
 
 const struct cmd cmd_rm = {

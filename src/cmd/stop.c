@@ -83,7 +83,10 @@ static int run(struct cmd_call *call)
 	if (o->time_given && (o->time < -1 || o->time > INT_MAX))
 		return cmd_usage(
 			call, "--time: %lld is not a number of seconds", (long long)o->time);
-	return cmd_each(call, /* echo= */ true, call->cmd == &cmd_stop ? stop_one : restart_one);
+	if (call->cmd == &cmd_stop)
+		return cmd_each_at_once(call, /* echo= */ true, stop_one);
+	/* One after the other: a container may be on the network of the one before it. */
+	return cmd_each(call, /* echo= */ true, restart_one);
 }
 
 const struct cmd cmd_stop = {

@@ -285,18 +285,27 @@ static void on_link(void *data, const struct nlmsghdr *h)
 		strv_add(&own->unwanted, link.name);
 }
 
+int bridge_unwanted(struct netlink *nl, bool (*keep)(void *data, const char *network_id),
+	void *data, char ***ret, struct err *err)
+{
+	struct own_links own = { .keep = keep, .data = data };
+	int r;
+
+	bridge_alias("", own.prefix);
+	r = netlink_dump_links(nl, "bridge", on_link, &own, err);
+	*ret = own.unwanted;
+	return r;
+}
+
 int bridge_sweep(struct netlink *nl, bool (*keep)(void *data, const char *network_id), void *data,
 	struct err *err)
 {
-	struct own_links own = { .keep = keep, .data = data };
-	int r, first = 0;
+	cleanup(strv_free) char **unwanted = NULL;
+	int r = bridge_unwanted(nl, keep, data, &unwanted, err), first = 0;
 
-	bridge_alias("", own.prefix);
-	r = netlink_dump(nl, RTM_GETLINK, sizeof(struct ifinfomsg), AF_UNSPEC, on_link, &own, err);
-	strv_foreach (name, own.unwanted) {
+	strv_foreach (name, unwanted) {
 		int failed = netlink_link_delete(nl, *name, first ? NULL : err);
 		first = first ? first : failed;
 	}
-	strv_free(own.unwanted);
 	return r < 0 ? r : first;
 }

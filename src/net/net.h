@@ -77,8 +77,9 @@ int network_rename_member(
 /* Makes bridge, addresses, forwarding and NAT as needed; cheap when they are there. After
  * network_reserve(). */
 int network_up(struct db *db, const char *network, struct err *err);
-/* Takes down whatever is up without a user: the bridges of networks without members, the ports of
- * instances that are on no network, at last the rules. Some 40 ms a bridge, next to nothing otherwise. */
+/* Takes down whatever is up without a user: the bridges of networks without members, with the last of a
+ * network the ports of instances that are on none, at last the rules. Some 40 ms a bridge, next to nothing
+ * and without a lock when all is in use. */
 int network_sweep(struct db *db, struct err *err);
 /* The same, but a bridge whose last member left less than idle_ns ago stays. A supervisor waits for so
  * long after its release and sweeps then: only the last of a series takes the bridge down. */

@@ -197,7 +197,7 @@ void netlink_add_address(
 	netlink_end(batch, h);
 }
 
-int netlink_dump(struct netlink *nl, uint16_t type, size_t header, uint8_t family,
+static int dump(struct netlink *nl, uint16_t type, size_t header, uint8_t family, const char *kind,
 	void (*fn)(void *data, const struct nlmsghdr *h), void *data, struct err *err)
 {
 	char room[REPLY_MAX] __attribute__((aligned(8)));
@@ -208,6 +208,13 @@ int netlink_dump(struct netlink *nl, uint16_t type, size_t header, uint8_t famil
 	request->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
 	request->nlmsg_seq = ++nl->seq;
 	*(uint8_t *)mnl_nlmsg_put_extra_header(request, header) = family;
+	if (kind) {
+		struct nlattr *info;
+		mnl_attr_put_u32(request, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+		info = mnl_attr_nest_start(request, IFLA_LINKINFO);
+		mnl_attr_put_strz(request, IFLA_INFO_KIND, kind);
+		mnl_attr_nest_end(request, info);
+	}
 	r = send_all(nl, request, request->nlmsg_len);
 	while (r >= 0) {
 		r = receive(nl, room);
@@ -226,6 +233,18 @@ int netlink_dump(struct netlink *nl, uint16_t type, size_t header, uint8_t famil
 		r = 0;
 	}
 	return err_code(err, r, "list the host's network");
+}
+
+int netlink_dump(struct netlink *nl, uint16_t type, size_t header, uint8_t family,
+	void (*fn)(void *data, const struct nlmsghdr *h), void *data, struct err *err)
+{
+	return dump(nl, type, header, family, NULL, fn, data, err);
+}
+
+int netlink_dump_links(struct netlink *nl, const char *kind,
+	void (*fn)(void *data, const struct nlmsghdr *h), void *data, struct err *err)
+{
+	return dump(nl, RTM_GETLINK, sizeof(struct ifinfomsg), AF_UNSPEC, kind, fn, data, err);
 }
 
 static void copy_text(char *to, size_t size, const struct nlattr *a)

@@ -60,6 +60,11 @@ void netlink_add_address(
 int netlink_dump(struct netlink *nl, uint16_t type, size_t header, uint8_t family,
 	void (*fn)(void *data, const struct nlmsghdr *h), void *data, struct err *err);
 
+/* The same for links of one kind ("bridge"), which the kernel picks: next to nothing where there are
+ * thousands of others. */
+int netlink_dump_links(struct netlink *nl, const char *kind,
+	void (*fn)(void *data, const struct nlmsghdr *h), void *data, struct err *err);
+
 struct netlink_link {
 	unsigned index, flags, mtu;
 	char name[IFNAMSIZ];

@@ -128,6 +128,16 @@ static bool is_idle(int dir, const char *file, int64_t idle_ns)
 	return age < 0 || age >= idle_ns; /* the clock was set back: no reason to wait */
 }
 
+/* Files are called ID.up and ID.names. */
+static bool network_of(const char *file, char id[ID_LEN + 1])
+{
+	if (strlen(file) <= ID_LEN || file[ID_LEN] != '.')
+		return false;
+	memcpy(id, file, ID_LEN);
+	id[ID_LEN] = '\0';
+	return true;
+}
+
 /* Removes the files of networks without members; the count. */
 static size_t sweep_networks(struct db *db, int dir, int64_t idle_ns)
 {
@@ -137,10 +147,8 @@ static size_t sweep_networks(struct db *db, int dir, int64_t idle_ns)
 
 	while (d && (e = readdir(d))) {
 		char id[ID_LEN + 1];
-		if (strlen(e->d_name) <= ID_LEN || e->d_name[ID_LEN] != '.')
+		if (!network_of(e->d_name, id))
 			continue;
-		memcpy(id, e->d_name, ID_LEN);
-		id[ID_LEN] = '\0';
 		if (!has_members(db, id) && is_idle(dir, e->d_name, idle_ns) &&
 			unlinkat(dir, e->d_name, 0) == 0)
 			n++;
@@ -188,6 +196,28 @@ static bool keep_bridge(void *data, const char *network_id)
 	return faccessat(keeper->dir, file, F_OK, 0) == 0 || has_members(keeper->db, network_id);
 }
 
+/* Looks without the lock, for everybody who has ended asks, and next to none of them was the last one. */
+static bool all_in_use(struct db *db, struct netlink *nl, int dir, int64_t idle_ns)
+{
+	cleanup(close_dir) DIR *d = open_dir(dir, ".");
+	cleanup(strv_free) char **unwanted = NULL;
+	struct dirent *e;
+	size_t n = 0;
+
+	while (d && (e = readdir(d))) {
+		char id[ID_LEN + 1];
+		if (!network_of(e->d_name, id))
+			continue;
+		n++;
+		if (!has_members(db, id) && is_idle(dir, e->d_name, idle_ns))
+			return false;
+	}
+	return n &&
+	       bridge_unwanted(nl, keep_bridge, &(struct keeper){ db, dir }, &unwanted, NULL) ==
+		       0 &&
+	       !unwanted;
+}
+
 int network_sweep_idle(struct db *db, int64_t idle_ns, struct err *err)
 {
 	cleanup(netlink_done) struct netlink nl = { 0 };
@@ -197,12 +227,12 @@ int network_sweep_idle(struct db *db, int64_t idle_ns, struct err *err)
 
 	if (dir < 0)
 		return dir;
+	r = netlink_open(&nl, NETLINK_ROUTE, err);
+	if (r < 0 || all_in_use(db, &nl, dir, idle_ns))
+		return r;
 	lock = networks_lock(dir, err);
 	if (lock < 0)
 		return lock;
-	r = netlink_open(&nl, NETLINK_ROUTE, err);
-	if (r < 0)
-		return r;
 	gone = sweep_networks(db, dir, idle_ns) + sweep_ports(db, dir);
 	if (gone || nothing_is_up(dir))
 		r = nft_sync(dir, NULL, err);
