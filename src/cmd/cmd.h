@@ -125,12 +125,12 @@ struct db *cmd_db(struct err *err);
 
 /*
  * What a verb does for one argument. Negative: a failure, which is printed; the others go on. Positive: err is
- * printed, but is no failure. It prints nothing itself.
+ * printed, but is no failure.
  */
 typedef int cmd_each_fn(struct cmd_call *call, struct db *db, const char *name, struct err *err);
 
 /* Runs fn for each argument; prints the argument after success when echo. 0, or 1 when any failed. */
 int cmd_each(struct cmd_call *call, bool echo, cmd_each_fn *fn);
-/* The same for verbs that wait most of the time: several arguments at a time, each in a process of its own.
- * What is printed, and in which order, is as with cmd_each(). */
+/* The same for verbs that wait most of the time: several arguments at a time, in processes of their own. fn
+ * prints nothing itself, so that what is printed, and in which order, is as with cmd_each(). */
 int cmd_each_at_once(struct cmd_call *call, bool echo, cmd_each_fn *fn);

@@ -110,7 +110,7 @@ static int finish_root(const struct container_setup *s, int root, struct err *er
 	r = wait_go(s, err);
 	/* Now that the network's links are there, which some settings are for. */
 	if (r == 0)
-		r = sysctls_write(b, err);
+		r = sysctls_write(b, root, err);
 	/* Hooks expect to be in the root directory that they are to add to. */
 	if (r == 0 && h->create_container.n && fchdir(root) < 0)
 		r = err_errno(err, "enter the root");

@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <string.h>
+#include <sys/vfs.h>
 
 #include "base/alloc.h"
 #include "base/fd.h"
@@ -67,12 +69,33 @@ int sysctls_check(const struct bundle *b, const struct namespaces *ns, struct er
 	return 0;
 }
 
-int sysctls_write(const struct bundle *b, struct err *err)
+/*
+ * The container's own /proc, where it has one. The host's would do as well, but keeps an entry of the same name
+ * for each network namespace in one chain: with a thousand containers a start would pass a thousand.
+ */
+static int settings_dir(int root)
 {
+	cleanup(fd_close) int fd = open_in_root(root, "/proc/sys", O_PATH | O_DIRECTORY, 0);
+	struct statfs fs;
+
+	if (fd >= 0 && fstatfs(fd, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC)
+		return take_fd(fd);
+	return open("/proc/sys", O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+int sysctls_write(const struct bundle *b, int root, struct err *err)
+{
+	cleanup(fd_close) int dir = -1;
+
 	map_foreach (kv, b->linux_.sysctl) {
 		cleanup(free) char *name = swap_separators(kv[0], /* to_path= */ true);
 		cleanup(free) char *path = xasprintf("/proc/sys/%s", name);
-		int r = file_put(AT_FDCWD, path, kv[1]);
+		int r;
+		if (dir < 0)
+			dir = settings_dir(root);
+		r = file_put(dir, name, kv[1]);
+		if (r == -EROFS) /* its /proc was asked to be read-only */
+			r = file_put(AT_FDCWD, path, kv[1]);
 		if (r < 0)
 			return err_code(err, r, "linux.sysctl: set '%s' to '%s'", kv[0], kv[1]);
 	}

@@ -123,6 +123,7 @@ static int make_pair(struct netlink *nl, const struct bundle_endpoint *ep,
 	struct ifinfomsg *link;
 	struct nlmsghdr *h;
 	uint8_t mac[6];
+	int r;
 
 	if (ep->mac && mac_parse(ep->mac, mac) < 0)
 		return err_set(err, EINVAL, "'%s' is not a link's address", ep->mac);
@@ -149,7 +150,12 @@ static int make_pair(struct netlink *nl, const struct bundle_endpoint *ep,
 		add_hairpin(&batch, ep->host_link);
 	add_quiet(&batch, ep->host_link, mtu);
 	add_port_up(&batch, ep->host_link);
-	return netlink_send(nl, &batch, ep->host_link, err);
+	r = netlink_send(nl, &batch, ep->host_link, err);
+	if (r == -EXFULL)
+		return err_set(err, EXFULL,
+			"the network's bridge '%s' is full: Linux gives a bridge 1023 ports: use another network ('holm network create --subnet')",
+			ep->bridge);
+	return r;
 }
 
 static void add_default_route(
