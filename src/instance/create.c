@@ -146,10 +146,6 @@ static void defaults(struct instance_config *c)
 		struct instance_network *n = record_list_add(&c->networks, sizeof(*n));
 		n->network = xstrdup(net);
 	}
-	if (!c->name || !*c->name) {
-		free(c->name);
-		name_random(c->name = xcalloc(1, 64), 64);
-	}
 }
 
 static int check_publish_all(struct instance_config *c, struct err *err)
@@ -177,7 +173,7 @@ static int check(
 	struct bundle_user user = { 0 };
 	int r = 0;
 
-	if (!name_valid(c->name))
+	if (c->name && *c->name && !name_valid(c->name))
 		return err_set(err, EINVAL,
 			"invalid container name '%s': only [a-zA-Z0-9][a-zA-Z0-9_.-]* is allowed",
 			c->name);
@@ -287,6 +283,22 @@ static int userns_slot(struct db *db, struct instance_config *c, int64_t *slot, 
 	return 0;
 }
 
+/* A name that nobody has, when none was given. Within the transaction, so that it stays so. */
+static int choose_name(struct db *db, struct instance_config *c, struct err *err)
+{
+	int r = c->name && *c->name ? 0 : 1;
+
+	while (r > 0) {
+		cleanup(db_done) struct db_stmt q =
+			db_prepare(db, "SELECT 1 FROM instance WHERE name = ?");
+		free(c->name);
+		name_random(c->name = xcalloc(1, 64), 64);
+		db_text(&q, 1, c->name);
+		r = db_step(&q, err);
+	}
+	return r;
+}
+
 static int insert_row(struct db *db, const struct instance_config *c, int64_t slot, struct err *err)
 {
 	cleanup(db_done) struct db_stmt q = db_prepare(
@@ -317,6 +329,8 @@ static int register_instance(struct db *db, struct instance *i, struct err *err)
 
 	if (r == 0)
 		r = userns_slot(db, &i->config, &slot, err);
+	if (r == 0)
+		r = choose_name(db, &i->config, err);
 	if (r == 0)
 		r = insert_row(db, &i->config, slot, err);
 	if (r == 0)
