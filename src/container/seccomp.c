@@ -22,6 +22,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -484,6 +485,30 @@ static bool notifies(const struct bundle_seccomp *p)
 	return false;
 }
 
+/* Into the cache, by a child: what compiling leaves of the heap, a supervisor would keep for its life. */
+static void compile_apart(const struct bundle_seccomp *profile, const char *dir, const char *path)
+{
+	struct seccomp_filter f = { 0 };
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		if (compile(profile, &f, NULL) == 0)
+			cache_store(dir, path, &f);
+		_exit(0);
+	}
+	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
+static bool cache_make(const struct bundle_seccomp *profile, const char *dir, const char *path,
+	struct seccomp_filter *ret)
+{
+	if (cache_load(path, ret))
+		return true;
+	compile_apart(profile, dir, path);
+	return cache_load(path, ret);
+}
+
 int seccomp_prepare(
 	const struct bundle_seccomp *profile, struct seccomp_filter *ret, struct err *err)
 {
@@ -506,12 +531,11 @@ int seccomp_prepare(
 		dir = xasprintf("%s/seccomp", paths_run());
 		path = xasprintf("%s/%s.bpf", dir, digest_hex(digest));
 	}
-	if (!path || !cache_load(path, &f)) {
+	/* Ourselves where there is no cache, and for the error's text. */
+	if (!path || !cache_make(profile, dir, path, &f)) {
 		r = compile(profile, &f, err);
 		if (r < 0)
 			return r;
-		if (path)
-			cache_store(dir, path, &f);
 	}
 	*ret = f;
 	f = (struct seccomp_filter){ 0 };
