@@ -15,8 +15,8 @@ int bridge_make(struct netlink *nl, const struct network *n, struct err *err);
 
 /* The names of all bridges of ours for whose network `keep` says no: added to *ret, the caller's. No lock is
  * needed for that. */
-int bridge_unwanted(struct netlink *nl, bool (*keep)(void *data, const char *network_id), void *data,
-	char ***ret, struct err *err);
+int bridge_unwanted(struct netlink *nl, bool (*keep)(void *data, const char *network_id),
+	void *data, char ***ret, struct err *err);
 /* Deletes them. */
 int bridge_sweep(struct netlink *nl, bool (*keep)(void *data, const char *network_id), void *data,
 	struct err *err);

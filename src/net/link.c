@@ -255,6 +255,9 @@ int link_attach(const struct bundle_endpoint *ep, pid_t pid, struct err *err)
 	if (r < 0)
 		return err_code(err, r, "find the network's bridge '%s'", ep->bridge);
 	r = make_pair(&host, ep, &bridge, netns, err);
+	/* That of the run before this one: a kernel that has many namespaces to take down is behind. */
+	if (r == -EEXIST && netlink_link_delete(&host, ep->host_link, NULL) == 0)
+		r = make_pair(&host, ep, &bridge, netns, err);
 	if (r == 0)
 		r = configure(&inside, ep, address, n, err);
 	if (r < 0 && r != -EEXIST)

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "base/ident.h"
+#include "base/loop.h"
 #include "base/alloc.h"
 #include "base/fd.h"
 #include "base/hash.h"
@@ -257,6 +258,74 @@ static void times_with_zones_and_limits(void **state)
 	assert_int_equal(ns, 500000000);
 }
 
+struct rest {
+	struct loop *loop;
+	int rests, fired;
+};
+
+static void on_rest(void *data)
+{
+	struct rest *r = data;
+
+	r->rests++;
+}
+
+static void on_first(void *data)
+{
+	struct rest *r = data;
+
+	r->fired++;
+	assert_int_equal(r->rests, 1); /* once, however long nothing happened */
+}
+
+static void on_second(void *data)
+{
+	struct rest *r = data;
+
+	assert_int_equal(r->rests, 1); /* there was no time for one */
+	r->fired++;
+}
+
+static void on_last(void *data)
+{
+	struct rest *r = data;
+
+	assert_int_equal(r->rests, 2);
+	assert_int_equal(r->fired, 2);
+	loop_stop(r->loop, 7);
+}
+
+static void loops_tell_when_they_rest(void **state)
+{
+	cleanup(loop_free) struct loop *loop = loop_new();
+	struct rest r = { .loop = loop };
+
+	loop_set_rest(loop, 20000000, on_rest, &r);
+	loop_add_timer(loop, 150000000, on_first, &r);
+	loop_add_timer(loop, 151000000, on_second, &r);
+	loop_add_timer(loop, 300000000, on_last, &r);
+	assert_int_equal(loop_run(loop), 7);
+}
+
+/* What is in use survives, heap and stack alike. */
+static void trimming_takes_only_what_is_free(void **state)
+{
+	char *kept[256], here[8192];
+
+	memset(here, 'h', sizeof(here));
+	for (int i = 0; i < 256; i++) {
+		kept[i] = memset(xcalloc(1, 4096), 'k', 4096);
+		free(memset(xcalloc(1, 20000), 'f', 20000));
+	}
+	memory_trim();
+	for (int i = 0; i < 256; i++) {
+		assert_true(kept[i][0] == 'k' && kept[i][4095] == 'k');
+		free(kept[i]);
+	}
+	for (size_t i = 0; i < sizeof(here); i++)
+		assert_int_equal(here[i], 'h');
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -271,6 +340,8 @@ int main(void)
 		cmocka_unit_test(deep_trees_go),
 		cmocka_unit_test(errors_are_one_harmless_line),
 		cmocka_unit_test(signals),
+		cmocka_unit_test(loops_tell_when_they_rest),
+		cmocka_unit_test(trimming_takes_only_what_is_free),
 		cmocka_unit_test(suggestions),
 		cmocka_unit_test(times_with_zones_and_limits),
 	};

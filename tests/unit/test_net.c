@@ -996,6 +996,28 @@ static void test_attach_fails(void **state)
 	expect_clean();
 }
 
+/* An instance that is started again has the link's name of before, which the kernel may not have come to
+ * take down yet. */
+static void test_attach_again(void **state)
+{
+	struct bundle_endpoint ep;
+	pid_t before, now;
+
+	skip_without_host();
+	reserve("bridge", "again", NULL, &ep);
+	assert_ok(network_up(db, "bridge", &error));
+	before = spawn_namespace();
+	now = spawn_namespace();
+	assert_ok(link_attach(&ep, before, &error));
+	assert_ok(link_attach(&ep, now, &error));
+	assert_ok(link_detach(&ep, now, &error));
+	end_namespace(before);
+	end_namespace(now);
+	endpoint_free(&ep);
+	assert_ok(network_release(db, "again", NULL, &error));
+	expect_clean();
+}
+
 /* What a run pays. Printed, not judged: machines differ. */
 static void test_cost(void **state)
 {
@@ -1097,6 +1119,7 @@ int main(void)
 		cmocka_unit_test(test_foreign_bridge),
 		cmocka_unit_test(test_stats),
 		cmocka_unit_test(test_attach_fails),
+		cmocka_unit_test(test_attach_again),
 		cmocka_unit_test(test_cost),
 		cmocka_unit_test(test_moved),
 	};

@@ -1,0 +1,162 @@
+#!/usr/bin/env bats
+# Many containers: what a supervisor costs, several at a time, and where the host's bounds are.
+load helper
+
+setup_file() { suite_setup; }
+teardown_file() { suite_teardown; }
+
+setup() { name=$(unique scale); }
+teardown() {
+	# shellcheck disable=SC2046
+	holm rm -f $(holm ps -aq --filter "name=$name") > /dev/null 2>&1 || true
+	holm network rm "$name" > /dev/null 2>&1 || true
+}
+
+# The supervisor's process id.
+supervisor_of() {
+	pgrep -f -- "supervise $(holm inspect -f '{{.Id}}' "$1") "
+}
+
+# Its memory that is nobody else's, in KiB.
+private_of() {
+	awk '/^Private_(Clean|Dirty):/ { sum += $2 } END { print sum }' "/proc/$(supervisor_of "$1")/smaps_rollup"
+}
+is_slim() {
+	[ "$(private_of "$1")" -le 340 ] # 300, and some slack for other machines
+}
+
+@test "a waiting supervisor keeps at most 300 KiB to itself" {
+	if nm -D "$HOLM" | grep -q __asan_init || nm "$HOLM" 2> /dev/null | grep -q __asan_init; then
+		skip "AddressSanitizer needs memory of its own"
+	fi
+	holm network create "$name" > /dev/null
+	# Two of each: what both have executed is the page cache's and nobody's own.
+	for i in 1 2; do
+		holm run -d --name "$name-b$i" "$IMAGE" sleep 100 > /dev/null
+		holm run -d --name "$name-n$i" --network "$name" "$IMAGE" sleep 100 > /dev/null
+	done
+	# One that has written a lot meanwhile is as small again.
+	holm run -d --name "$name-log" "$IMAGE" sh -c 'seq 200000; sleep 100' > /dev/null
+	for i in b1 b2 n1 n2 log; do
+		EVENTUALLY=20 eventually is_slim "$name-$i" || {
+			echo "$i: $(private_of "$name-$i") KiB"
+			return 1
+		}
+	done
+	[ "$(holm logs "$name-log" | tail -1)" = 200000 ]
+}
+
+@test "after its rest a supervisor does all it did before" {
+	holm network create "$name" > /dev/null
+	holm run -d --name "$name-a" --network "$name" -i "$IMAGE" sh -c 'read x; echo "got $x"; sleep 100' > /dev/null
+	sleep 1.5
+	echo hello | timeout 5 "$HOLM" attach --sig-proxy=false "$name-a" > /dev/null 2>&1 || true
+	eventually eval '[ "$(holm logs '"$name-a"')" = "got hello" ]'
+	holm run --rm --network "$name" "$IMAGE" getent hosts "$name-a"
+	sleep 1.5
+	holm restart -t 0 "$name-a"
+	[ "$(holm inspect -f '{{.State.Status}}' "$name-a")" = running ]
+}
+
+@test "stop: several at a time, told in the arguments' order" {
+	local names=() begin
+	for i in 1 2 3 4 5 6; do
+		names+=("$name-$i")
+		holm run -d --name "$name-$i" "$IMAGE" sh -c 'trap "" TERM; while :; do sleep 1; done' > /dev/null
+	done
+	begin=$SECONDS
+	# The first takes longest, the missing one no time at all.
+	run holm stop -t 2 "${names[@]:0:3}" "$name-missing" "${names[@]:3}"
+	[ $((SECONDS - begin)) -lt 8 ] # 12 one after the other
+	assert_status 1
+	[ "$(grep -v '^holm' <<< "$output")" = "$(printf '%s\n' "${names[@]}")" ]
+	assert_match "no such container: $name-missing"
+	for i in "${names[@]}"; do
+		[ "$(holm inspect -f '{{.State.Status}} {{.State.ExitCode}}' "$i")" = "exited 137" ]
+	done
+}
+
+@test "rm -f and kill: several at a time, told in the arguments' order" {
+	local names=()
+	for i in 1 2 3 4 5 6 7 8; do
+		names+=("$name-$i")
+		holm run -d --name "$name-$i" "$IMAGE" sleep 100 > /dev/null
+	done
+	run holm kill "${names[@]:0:4}"
+	assert_status 0
+	assert_output "$(printf '%s\n' "${names[@]:0:4}")"
+	run holm rm "${names[@]}"
+	assert_status 1 # four still run
+	[ "$(grep -c '^holm: ' <<< "$output")" -eq 4 ]
+	[ "$(grep -v '^holm: ' <<< "$output")" = "$(printf '%s\n' "${names[@]:0:4}")" ]
+	run holm rm -f "${names[@]}"
+	assert_status 0
+	[ "$(grep -c '^holm: no such container' <<< "$output")" -eq 4 ]
+	[ "$(grep -v '^holm: ' <<< "$output")" = "$(printf '%s\n' "${names[@]:4}")" ]
+	[ -z "$(holm ps -aq --filter "name=$name")" ]
+}
+
+@test "links without IPv6 stay silent about it" {
+	# Else each start sends packets to all others on the bridge.
+	holm run -d --name "$name" "$IMAGE" sleep 100 > /dev/null
+	sleep 0.3
+	run holm exec "$name" cat /proc/net/if_inet6
+	refute_match eth0
+	run holm exec "$name" cat /sys/class/net/eth0/statistics/tx_packets
+	assert_output 0
+	holm network create --ipv6 "$name" > /dev/null
+	run holm run --rm --network "$name" "$IMAGE" cat /proc/net/if_inet6
+	assert_match 'fe80[0-9a-f]* [^l]* eth0'
+}
+
+@test "a full bridge is said to be full, and the rest goes on" {
+	local bridge ports room
+	holm network create --subnet 10.247.0.0/20 "$name" > /dev/null
+	holm run -d --name "$name-first" --network "$name" "$IMAGE" sleep 100 > /dev/null
+	bridge=$(ip -o link show type bridge | grep -F ":$(holm network inspect -f '{{.Id}}' "$name")" | sed 's/^[0-9]*: \([^:]*\):.*/\1/')
+	[ -n "$bridge" ]
+	room=$name-room
+	ip netns add "$room"
+	# A bridge takes 1023 links, whoever made them.
+	for ((i = 0; i < 1022; i++)); do
+		echo "link add hs$i master $bridge type veth peer name p$i netns $room"
+	done | ip -batch -
+	run holm run --rm --network "$name" "$IMAGE" true
+	ports=$status:$output
+	run holm run --rm "$IMAGE" echo elsewhere
+	ip netns delete "$room"
+	assert_output elsewhere
+	status=${ports%%:*} output=${ports#*:}
+	assert_status 125
+	assert_one_line
+	assert_match "bridge '$bridge' is full.*another network"
+	[ "$(holm ps -q --filter "name=$name" | wc -l)" -eq 1 ]
+	gone() { ! ip link show hs0 > /dev/null 2>&1 && ! ip link show hs1021 > /dev/null 2>&1; }
+	EVENTUALLY=60 eventually gone
+	run holm run --rm --network "$name" "$IMAGE" echo room
+	assert_output room
+}
+
+@test "a container without a name gets one that is free" {
+	local i
+	fresh_root
+	base_image
+	holm ps > /dev/null
+	# Every other name that could be made is taken.
+	python3 - "$PROJECT/src/base/ident.c" "$HOLM_ROOT/holm.db" <<- 'EOF'
+		import re, sqlite3, sys
+		source = open(sys.argv[1]).read()
+		first, second = (re.findall(r'"(\w+)"', re.search(r"\b" + which + r"\[\] = \{(.*?)\}", source, re.S)[1])
+		                 for which in ("first", "second"))
+		db = sqlite3.connect(sys.argv[2])
+		db.executemany("INSERT INTO instance (id, name, created) VALUES (?, ?, 0)",
+		               ((f"{a}{b}{n}", f"{a}_{b}{n}") for a in first for b in second for n in range(0, 1000, 2)))
+		db.commit()
+	EOF
+	for ((i = 0; i < 16; i++)); do
+		holm create "$IMAGE" true > /dev/null
+	done
+	python3 -c 'import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); db.execute("DELETE FROM instance WHERE created = 0"); db.commit()' "$HOLM_ROOT/holm.db"
+	[ "$(holm ps -aq | wc -l)" -eq 16 ]
+	drop_root
+}
