@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-const struct cpu_type *const cpu_types[] = { &cpu_kvm, &cpu_null, NULL };
+const struct cpu_type *const cpu_types[] = { &cpu_kvm, &cpu_soft, &cpu_null, NULL };
 
 const struct cpu_type *cpu_find(const char *name)
 {

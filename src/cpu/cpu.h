@@ -73,7 +73,7 @@ struct cpu_type {
 	void (*close)(struct cpu *cpu);
 };
 
-extern const struct cpu_type cpu_kvm, cpu_null;
+extern const struct cpu_type cpu_kvm, cpu_soft, cpu_null;
 
 /* The table, NULL-terminated, best first; and one by name, NULL when unknown. */
 extern const struct cpu_type *const cpu_types[];
