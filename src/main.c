@@ -67,6 +67,8 @@ static const struct cmd *const table[] = {
 	&cmd_oci_update,
 	&cmd_oci_spec,
 	&cmd_oci_features,
+	&cmd_oci_checkpoint,
+	&cmd_oci_restore,
 	&cmd_info,
 	&cmd_version,
 	&cmd_doctor,

@@ -225,7 +225,7 @@ static int check_device_rules(const struct record_list *list, const char *in, st
 			(d->minor && (*d->minor < -1 || *d->minor > UINT32_MAX)))
 			return err_set(
 				err, EINVAL, "%sdevices[%zu]: device number out of range", in, i);
-		if (d->access && d->access[strspn(d->access, "rwm")])
+		if (d->access && d->access[strspn(d->access, "rwma")])
 			return err_set(err, EINVAL,
 				"%sdevices[%zu].access: '%s' is not made of r, w, m", in, i,
 				d->access);

@@ -82,3 +82,5 @@ extern const struct cmd cmd_oci_events;
 extern const struct cmd cmd_oci_update;
 extern const struct cmd cmd_oci_spec;
 extern const struct cmd cmd_oci_features;
+extern const struct cmd cmd_oci_checkpoint;
+extern const struct cmd cmd_oci_restore;

@@ -8,6 +8,7 @@
  */
 #include "container/cgroup.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -22,6 +23,7 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "base/paths.h"
+#include "base/strv.h"
 #include "container/cgroup_internal.h"
 
 #define MAX_PATH 1024
@@ -246,7 +248,7 @@ static int step(struct cgroup_group *g, size_t h, int parent, const char *name, 
 	fd = openat(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	r = made && (g->layout->controllers[h] & CG_BIT(CG_CPUSET)) && !cgroup_is_v2(g->layout, h)
+	r = (g->layout->controllers[h] & CG_BIT(CG_CPUSET)) && !cgroup_is_v2(g->layout, h)
 		    ? init_cpuset(parent, fd, g->layout->open_flags)
 		    : 0;
 	if (r < 0) {
@@ -435,6 +437,61 @@ int cgroup_join(const char *path, pid_t pid, struct err *err)
 	}
 	if (r == 0 && !found)
 		return err_set(err, ENOENT, "cgroup '%s' does not exist", g.path);
+	return r;
+}
+
+static bool has_controller(const struct cgroup_layout *l, size_t h, const char *name)
+{
+	cleanup(strv_free) char **names = strv_split(l->list[h].controllers ?: "", ',');
+
+	return !*name || strv_contains(names, name);
+}
+
+int cgroup_check_below(char *const *below, struct err *err)
+{
+	const struct cgroup_layout *l = cgroup_layout();
+
+	map_foreach (kv, below) {
+		cleanup(strv_free) char **parts = strv_split(kv[1], '/');
+		bool known = false;
+		if (strv_contains(parts, ".."))
+			return err_set(err, EINVAL,
+				"bad sub cgroup path: %s is not a sub cgroup path", kv[1]);
+		for (size_t h = 0; h < l->n; h++)
+			known |= has_controller(l, h, kv[0]);
+		if (!known)
+			return err_set(err, EINVAL, "unknown controller %s in --cgroup", kv[0]);
+	}
+	return 0;
+}
+
+/* Callers look for these words. */
+static int join_failed(const char *file, int r, struct err *err)
+{
+	char *why = strerror(-r);
+
+	return err_set(err, -r, "error adding pid %d to cgroups: open %s: %c%s", (int)getpid(),
+		file, tolower((unsigned char)*why), why + 1);
+}
+
+int cgroup_join_below(const char *path, char *const *below, struct err *err)
+{
+	cleanup(cgroup_close) struct cgroup_group g = { 0 };
+	int r = cgroup_open(path, &g, err);
+
+	for (size_t h = 0; r == 0 && h < g.layout->n; h++) {
+		const char *sub = "";
+		if (g.dir[h] < 0)
+			continue;
+		map_foreach (kv, below)
+			if (has_controller(g.layout, h, kv[0]))
+				sub = kv[1];
+		cleanup(free) char *dir = cgroup_full_path(g.layout, h, g.path);
+		cleanup(free) char *file = xasprintf("%s/%s/cgroup.procs", dir, sub);
+		r = file_put(AT_FDCWD, file, "0");
+		if (r < 0)
+			r = join_failed(file, r, err);
+	}
 	return r;
 }
 

@@ -40,6 +40,13 @@ int cgroup_fd(const char *path);
  * forks and exits take, for which another mover waits out an RCU grace period, 10 ms or more.
  */
 int cgroup_join(const char *path, pid_t pid, struct err *err);
+/*
+ * The caller into groups below its own: `below` is alternating controller ("" for all) and path, as
+ * run_exec has it; hierarchies that are not named are joined at `path`. v2 also.
+ */
+int cgroup_join_below(const char *path, char *const *below, struct err *err);
+/* Whether that makes sense, before there is a process. */
+int cgroup_check_below(char *const *below, struct err *err);
 int cgroup_update(const char *path, const struct bundle_resources *resources, struct err *err);
 int cgroup_freeze(const char *path, bool freeze, struct err *err);
 bool cgroup_is_frozen(const char *path);

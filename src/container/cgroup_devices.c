@@ -27,10 +27,12 @@ static unsigned access_bits(const struct bundle_device_rule *r)
 
 	if (!r->access || !*r->access)
 		return ALL;
+	/* Other runtimes take "a" too, and give it no meaning. */
 	for (const char *s = r->access; *s; s++)
 		bits |= *s == 'r'   ? BPF_DEVCG_ACC_READ
 			: *s == 'w' ? BPF_DEVCG_ACC_WRITE
-				    : BPF_DEVCG_ACC_MKNOD;
+			: *s == 'm' ? BPF_DEVCG_ACC_MKNOD
+				    : 0;
 	return bits;
 }
 

@@ -132,7 +132,10 @@ static int memory_v1(struct limits *l, const struct bundle_memory *m)
 		r = memory_swap_v1(l, *m->swap);
 		return r < 0 ? r : memory_limit(l, *m->limit);
 	}
-	if (m->limit)
+	/* Without a limit of memory there can be none of both together. */
+	if (m->limit && *m->limit == -1 && !m->swap && !l->g->fresh)
+		r = memory_swap_v1(l, -1);
+	if (r == 0 && m->limit)
 		r = memory_limit(l, *m->limit);
 	if (r == 0 && m->swap && *m->swap != 0)
 		r = memory_swap_v1(l, *m->swap);
@@ -503,6 +506,11 @@ static int apply_unified(struct limits *l, char *const *unified)
 {
 	int h = -1;
 
+	/* Callers look for the first two words. */
+	if (unified && *unified && l->g->layout->mode != CGROUP_V2)
+		return err_set(l->err, ENOTSUP,
+			"invalid configuration: linux.resources.unified: '%s' is of cgroup v2, and this host has v1",
+			unified[0]);
 	for (size_t i = 0; i < l->g->layout->n; i++)
 		if (cgroup_is_v2(l->g->layout, i))
 			h = (int)i;

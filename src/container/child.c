@@ -82,6 +82,8 @@ static int mount_all(const struct container_setup *s, struct console *console, s
 		r = devices_make(b, root, err);
 	if (r == 0 && b->process->terminal)
 		r = console_open(b->process, root, /* bind= */ true, console, err);
+	if (r == 0)
+		r = mounts_finish(&s->mounts, &place, err);
 	return r < 0 ? r : take_fd(root);
 }
 
@@ -150,6 +152,7 @@ static int create(const struct container_setup *s, struct err *err)
 	r = enter_namespaces(s, err);
 	if (r < 0)
 		return r;
+	log_debug("container", "child process in init(): all namespaces are entered");
 	leave_keyring(s);
 	root = mount_all(s, &console, err);
 	if (root < 0)
@@ -193,6 +196,7 @@ int child_main(void *setup)
 	struct err err = { 0 };
 	int conn, r;
 
+	log_debug("container", "nsexec container setup: process %d", (int)getpid());
 	process_detach(&s->process);
 	fd_close(s->parent_end); /* so that its end is seen */
 	r = create(s, &err);
@@ -200,6 +204,7 @@ int child_main(void *setup)
 		report_send(s->child_end, REPORT_ERROR, &err, -1);
 		return 1;
 	}
+	log_debug("container", "init: closing the pipe to signal completion");
 	fd_close(s->child_end);
 	conn = wait_for_start(s);
 	if (conn < 0)

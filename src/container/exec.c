@@ -18,6 +18,7 @@
 
 #include "base/alloc.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "container/cgroup.h"
 #include "container/console.h"
 #include "container/namespace.h"
@@ -53,7 +54,9 @@ static int join(const struct exec_setup *s, struct err *err)
 	int r = 0;
 
 	/* While we still see the host's mounts; by ourselves, see cgroup_join(). */
-	if (s->state->cgroup && s->cgroup_dir < 0)
+	if (s->state->cgroup && s->args->cgroups)
+		r = cgroup_join_below(s->state->cgroup, s->args->cgroups, err);
+	else if (s->state->cgroup && cgroup_mode() != CGROUP_V2)
 		r = cgroup_join(s->state->cgroup, 0, err);
 	if (r < 0)
 		return r;
@@ -97,6 +100,7 @@ static int child(void *data)
 	struct err err = { 0 };
 	int r;
 
+	log_debug("container", "nsexec container setup: process %d", (int)getpid());
 	process_detach(&s->process);
 	fd_close(s->parent_end);
 	s->parent_end = -1;
@@ -104,8 +108,11 @@ static int child(void *data)
 	/* Nothing of the host's stays open while the container's paths are walked. */
 	s->target = fd_close(s->target);
 	s->cgroup_dir = fd_close(s->cgroup_dir);
-	if (r == 0)
+	log_debug("container", "child process in init(): all namespaces are entered");
+	if (r == 0) {
+		log_debug("container", "setns_init: about to exec");
 		r = process_run(&s->process, s->child_end, &err);
+	}
 	report_send(s->child_end, REPORT_ERROR, &err, -1);
 	return r == -ENOENT ? 127 : 126;
 }
@@ -125,15 +132,9 @@ static uint64_t own_namespaces(const struct bundle *b)
 
 static int open_cgroup(const struct exec_setup *s)
 {
-	const struct cgroup_hierarchy *list;
-	cleanup(free) char *path = NULL;
-	size_t n;
+	int fd = s->state->cgroup && !s->args->cgroups ? cgroup_fd(s->state->cgroup) : -1;
 
-	if (cgroup_mode() != CGROUP_V2 || !s->state->cgroup)
-		return -1;
-	list = cgroup_hierarchies(&n);
-	path = n ? xasprintf("%s/%s", list[0].mount, s->state->cgroup) : xstrdup("");
-	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? -1 : fd;
 }
 
 /* With the group's own children holding controllers, processes can only be where the first one is. */
@@ -166,6 +167,9 @@ static int prepare(struct exec_setup *s, const struct bundle *b, struct err *err
 	if (s->target < 0)
 		return err_set(err, ESRCH, "the container is not running");
 	s->namespaces = own_namespaces(b);
+	r = cgroup_check_below(s->args->cgroups, err);
+	if (r < 0)
+		return r;
 	if (!s->args->process->terminal)
 		stdio_give(s->args->stdio, b, s->args->process);
 	s->cgroup_dir = open_cgroup(s);

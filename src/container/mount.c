@@ -320,6 +320,12 @@ static char *mount_data(const struct mount_item *item, const char *label)
 	return xstrdup(data);
 }
 
+/* One that others are to be mounted in is read-only only when they are. */
+static bool is_deferred(const struct mount_item *item)
+{
+	return item->options.flags & MS_RDONLY && !item->options.copy_up && is_kind(item, "tmpfs");
+}
+
 static int finish_file_system(
 	const struct mount_item *item, const struct mount_place *place, int below)
 {
@@ -361,6 +367,8 @@ static int mount_file_system(
 			return err_code(err, below, "open the directory to copy");
 		flags &= ~(unsigned long)MS_RDONLY;
 	}
+	if (is_deferred(item))
+		flags &= ~(unsigned long)MS_RDONLY;
 	r = mount_on(dest, m->type, m->source && *m->source ? m->source : m->type, flags, data);
 	if (r == -EPERM || r == -EBUSY)
 		r = bind_from_host(item, dest) < 0 ? r : 0;
@@ -399,5 +407,21 @@ int mounts_make(const struct mount_list *list, const struct mount_place *place, 
 	for (size_t i = 0; i < list->n; i++)
 		if (make_item(&list->items[i], place, err) < 0)
 			return err_wrap(err, "mount '%s'", list->items[i].mount->destination);
+	return 0;
+}
+
+int mounts_finish(const struct mount_list *list, const struct mount_place *place, struct err *err)
+{
+	for (size_t i = 0; i < list->n; i++) {
+		const char *path = list->items[i].mount->destination;
+		if (!is_deferred(&list->items[i]))
+			continue;
+		cleanup(fd_close) int top =
+			open_in_root(place->root, path, O_PATH | O_DIRECTORY, 0);
+		int r = top < 0 ? top : tree_set(top, MOUNT_ATTR_RDONLY, 0, 0, false);
+		/* What was mounted upon it since is not ours to change. */
+		if (r < 0 && r != -EINVAL)
+			return err_code(err, r, "mount '%s': make it read-only", path);
+	}
 	return 0;
 }

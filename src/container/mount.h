@@ -48,6 +48,8 @@ struct mount_place {
 };
 /* In the child. */
 int mounts_make(const struct mount_list *list, const struct mount_place *place, struct err *err);
+/* In the child, once nothing more is mounted or made in them. */
+int mounts_finish(const struct mount_list *list, const struct mount_place *place, struct err *err);
 /* The group's hierarchies at `dir`, a fresh tmpfs or (v2) the mount point (mount_cgroup.c). */
 int mount_cgroups(
 	const struct mount_item *item, const struct mount_place *place, int dest, struct err *err);

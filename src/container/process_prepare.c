@@ -44,7 +44,9 @@ static int connect_listener(const char *path, struct err *err)
 		return err_set(err, ENAMETOOLONG, "linux.seccomp.listenerPath: '%s'", path);
 	memcpy(a.sun_path, path, strlen(path) + 1);
 	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
-		return err_errno(err, "linux.seccomp.listenerPath: connect to '%s'", path);
+		return err_errno(err,
+			"linux.seccomp.listenerPath: failed to connect with seccomp agent '%s'",
+			path);
 	return take_fd(fd);
 }
 

@@ -509,6 +509,17 @@ static bool cache_make(const struct bundle_seccomp *profile, const char *dir, co
 	return cache_load(path, ret);
 }
 
+static bool notifies_of(const struct bundle_seccomp *p, const char *name)
+{
+	for (size_t i = 0; i < p->syscalls.n; i++) {
+		const struct bundle_seccomp_rule *rule = p->syscalls.items[i];
+		if (strcmp(rule->action, "SCMP_ACT_NOTIFY") == 0 &&
+			strv_contains(rule->names, name))
+			return true;
+	}
+	return false;
+}
+
 int seccomp_prepare(
 	const struct bundle_seccomp *profile, struct seccomp_filter *ret, struct err *err)
 {
@@ -520,6 +531,10 @@ int seccomp_prepare(
 	if (r < 0)
 		return r;
 	f.has_listener = notifies(profile);
+	/* The descriptor is handed over with the filter in place. */
+	if (notifies_of(profile, "write"))
+		return err_set(err, EINVAL,
+			"seccomp: SCMP_ACT_NOTIFY cannot be used for the write syscall");
 	if (f.has_listener)
 		f.flags |=
 			SECCOMP_FILTER_FLAG_NEW_LISTENER |

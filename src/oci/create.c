@@ -165,7 +165,7 @@ static char *absolute(const char *dir, const char *path)
 	return *path == '/' ? xstrdup(path) : xasprintf("%s/%s", dir, path);
 }
 
-static int save(const struct oci_container *c, const struct buf *config, struct err *err)
+int oci_save(const struct oci_container *c, const struct buf *config, struct err *err)
 {
 	cleanup(json_free) json_t *j = record_dump(oci_container_fields, c);
 	cleanup(free) char *state = xasprintf("%s/state.json", c->dir);
@@ -197,7 +197,7 @@ static int create(const struct oci_create *args, struct oci_container *c, const 
 		return err_wrap(
 			err, "unable to start container process: error during container init");
 	c->created = time_now();
-	r = save(c, config, err);
+	r = oci_save(c, config, err);
 	if (r == 0)
 		r = oci_hand_over(&args->process, console, (pid_t)c->run.pid, err);
 	if (r < 0) {
@@ -209,17 +209,17 @@ static int create(const struct oci_create *args, struct oci_container *c, const 
 	return 0;
 }
 
-int oci_create(const struct oci_create *args, struct oci_container **ret, struct err *err)
+int oci_prepare(const struct oci_create *args, struct oci_container **ret, struct buf *config,
+	struct err *err)
 {
 	cleanup(oci_container_free) struct oci_container *c = xnew(struct oci_container);
-	cleanup(buf_free) struct buf config = { 0 };
 	char path[PATH_MAX];
 	int r = oci_id_check(args->id, err);
 
 	if (r == 0)
 		r = oci_check_fds(args->process.keep_fds, err);
 	if (r == 0)
-		r = read_bundle(&config, &c->bundle, err);
+		r = read_bundle(config, &c->bundle, err);
 	if (r == 0 && !c->bundle->process)
 		r = err_set(err, EINVAL, "process property must not be empty");
 	if (r == 0)
@@ -232,6 +232,18 @@ int oci_create(const struct oci_create *args, struct oci_container **ret, struct
 	c->bundle_path = xstrdup(path);
 	c->rootfs = absolute(path, c->bundle->root_path);
 	r = make_directory(args, &c->dir, err);
+	if (r < 0)
+		return r;
+	*ret = take(c);
+	return 0;
+}
+
+int oci_create(const struct oci_create *args, struct oci_container **ret, struct err *err)
+{
+	cleanup(oci_container_free) struct oci_container *c = NULL;
+	cleanup(buf_free) struct buf config = { 0 };
+	int r = oci_prepare(args, &c, &config, err);
+
 	if (r < 0)
 		return r;
 	r = create(args, c, &config, err);

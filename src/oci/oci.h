@@ -76,6 +76,20 @@ int oci_destroy(struct oci_container *c, struct err *err);
 /* `delete`: -EBUSY when it runs and force is false. force also forgives what is not there. */
 int oci_delete(const char *root, const char *id, bool force, struct err *err);
 
+/* What criu(8) is to do; paths are absolute. */
+struct oci_checkpoint {
+	const char *criu, *image_path, *work_path, *parent_path, *page_server, *cgroups_mode;
+	char **empty_ns;
+	bool leave_running, pre_dump, tcp_established, ext_unix_sk, shell_job, file_locks,
+		auto_dedup;
+};
+/* -ENOTSUP, with the reason, where criu does not work. The container is gone afterwards unless it is left
+ * running. */
+int oci_checkpoint(struct oci_container *c, const struct oci_checkpoint *args, struct err *err);
+/* As oci_create(), but running already. */
+int oci_restore(const struct oci_create *args, const struct oci_checkpoint *how,
+	struct oci_container **ret, struct err *err);
+
 /* runtime-spec features.md. The caller owns it. */
 json_t *oci_features(void);
 /* A configuration to start from, as `runc spec` writes one. The caller owns it. */
