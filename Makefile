@@ -51,6 +51,11 @@ install: build
 	$(BUILD)/holm completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_holm
 	$(BUILD)/holm completion fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/holm.fish
 
+# The software CPU's decoder against Zydis, and the interpreter against this machine's processor: minutes.
+conformance: build
+	nice $(BUILD)/tests/unit/test-decode 100000000
+	nice $(BUILD)/tests/cpu/test-host 10000000
+
 # What the README's figures come from; how many minutes fuzzing and soaking take is up to you.
 bench: build
 	@$(SUDO) bench/run $(BUILD)/holm
@@ -64,4 +69,4 @@ soak: build
 clean:
 	rm -rf build build-asan build-clang build-fuzz
 
-.PHONY: build run check check-v2 asan lint format install bench fuzz soak clean
+.PHONY: build run check conformance check-v2 asan lint format install bench fuzz soak clean

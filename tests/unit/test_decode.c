@@ -191,16 +191,16 @@ static bool same_address(
 		ZYDIS_REGCLASS_GPR32, ZYDIS_REGCLASS_INVALID, ZYDIS_REGCLASS_GPR64 };
 	ZydisRegister base = ZYDIS_REGISTER_NONE, index = ZYDIS_REGISTER_NONE;
 
-	if (o->base == REG_RIP)
+	if (o->base == BASE_RIP)
 		base = i->addrsize == 8 ? ZYDIS_REGISTER_RIP : ZYDIS_REGISTER_EIP;
-	else if (o->base != REG_NONE)
+	else if (o->base != BASE_NONE)
 		base = ZydisRegisterEncode(gpr[i->addrsize / 2], o->base);
 	if (o->vsib)
 		index = ZydisRegisterEncode(z->mem.index >= ZYDIS_REGISTER_YMM0
 						    ? ZYDIS_REGCLASS_YMM
 						    : ZYDIS_REGCLASS_XMM,
 			o->index);
-	else if (o->index != REG_NONE)
+	else if (o->index != BASE_NONE)
 		index = ZydisRegisterEncode(gpr[i->addrsize / 2], o->index);
 	if (base != z->mem.base || index != z->mem.index)
 		return false;
@@ -274,7 +274,7 @@ static bool deviates(const struct insn *i, int r, const ZydisDecodedInstruction 
 {
 	/* With a 32-bit address, Zydis takes REX.B into account where the SIB byte says that there is no base. */
 	if (r == z->length && i->mode == DECODE_64 && i->addrsize == 4 && i->memory &&
-		(i->modrm & 0xc7) == 4 && i->base == REG_NONE)
+		(i->modrm & 0xc7) == 4 && i->base == BASE_NONE)
 		return true;
 	/* F3 41 90 exchanges r8 with rax, on processors of Intel and AMD; only F3 90 is PAUSE. */
 	return r > 0 && i->op == OP_XCHG && i->opcode == 0x90 &&

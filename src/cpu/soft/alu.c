@@ -112,6 +112,10 @@ ALU(xor, "xor")
 CMP(cmp, "cmp")
 CMP(test, "test")
 
+#define SUFFIX_uint8_t "b"
+#define SUFFIX_uint16_t "w"
+#define SUFFIX_uint32_t "l"
+#define SUFFIX_uint64_t "q"
 #define UNARY_OF(name, insn, T) \
 	static void name##_eg_##T(struct vcpu *v, const struct cell *c) \
 	{ \
@@ -119,12 +123,12 @@ CMP(test, "test")
 		if (c->i.memory) { \
 			T *p = rw_begin(v, linear_of(v, c, sizeof(T), true), sizeof(T)); \
 			if (c->lock) \
-				__asm__ volatile(FLAGS_IN "lock; " insn "%z0 %0" FLAGS_OUT \
+				__asm__ volatile(FLAGS_IN "lock; " insn SUFFIX_##T " %0" FLAGS_OUT \
 						 : "+m"(*p), "+&a"(ax) \
 						 : \
 						 : "memory"); \
 			else \
-				__asm__ volatile(FLAGS_IN insn "%z0 %0" FLAGS_OUT \
+				__asm__ volatile(FLAGS_IN insn SUFFIX_##T " %0" FLAGS_OUT \
 						 : "+m"(*p), "+&a"(ax) \
 						 : \
 						 : "memory"); \

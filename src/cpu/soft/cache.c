@@ -26,16 +26,17 @@ struct cache {
 	const struct block *bucket[BUCKETS];
 	struct fetch fetch[2][FETCHES];
 	/* An instruction that lies in two pages, or in none of RAM, is decoded each time. */
-	union {
-		struct block block;
-		uint8_t room[sizeof(struct block) + sizeof(struct cell)];
-	} single;
+	alignas(64) uint8_t single[sizeof(struct block) + sizeof(struct cell)];
 	_Atomic uint32_t single_version;
 };
 
 struct cache *cache_new(void)
 {
-	struct cache *c = xnew(struct cache);
+	struct cache *c = aligned_alloc(64, (sizeof(struct cache) + 63) & ~(size_t)63);
+
+	if (!c)
+		return NULL;
+	memset(c, 0, sizeof(*c));
 
 	c->arena =
 		mmap(NULL, ARENA_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -125,27 +126,27 @@ static uint16_t register_offset(const struct operand *o)
 
 static uint16_t address_offset(uint8_t reg)
 {
-	if (reg == REG_RIP)
+	if (reg == BASE_RIP)
 		return offsetof(struct vcpu, rip);
-	return (uint16_t)(offsetof(struct vcpu, gpr) + 8 * (reg == REG_NONE ? 16 : reg));
+	return (uint16_t)(offsetof(struct vcpu, gpr) + 8 * (reg == BASE_NONE ? 16 : reg));
 }
 
 static void place_operands(struct cell *c)
 {
 	struct operand o;
 
-	for (unsigned n = 0; n < 2 && insn_operand(&c->i, n, &o); n++) {
+	for (unsigned n = 0; insn_operand(&c->i, n, &o); n++) {
 		uint8_t source = soft_specs[c->i.form->operand[n]].source;
 
 		if (n == 0)
 			c->size = (uint8_t)o.size;
-		else
+		else if (n == 1)
 			c->size2 = (uint8_t)o.size;
 		if (o.kind != OPERAND_REG || o.class != CLASS_GPR)
 			continue;
 		if (source == FROM_REG || (source == FROM_FIXED && n == 1))
 			c->reg = register_offset(&o);
-		else
+		else if (source != FROM_VVVV && (source != FROM_FIXED || n == 0))
 			c->rm = register_offset(&o);
 	}
 }
@@ -170,7 +171,7 @@ static void make_cell(struct vcpu *v, struct cell *c, int length)
 /* Decoded anew each time: its bytes are gathered from two pages or from a device. */
 static const struct block *single(struct vcpu *v, uint64_t linear)
 {
-	struct block *b = &v->cache->single.block;
+	struct block *b = (struct block *)v->cache->single;
 	uint8_t bytes[INSN_MAX];
 	unsigned n = 0, wanted = PAGE_BYTES - linear % PAGE_BYTES;
 	int length = DECODE_TRUNCATED;

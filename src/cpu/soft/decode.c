@@ -311,7 +311,7 @@ static void take_memory_16(struct insn *i, struct state *s)
 	if (rm < 4)
 		i->index = index[rm];
 	if (mod == 0 && rm == 6) {
-		i->base = REG_NONE;
+		i->base = BASE_NONE;
 		i->disp = (int32_t)take_signed(&s->in, 2);
 	} else if (mod) {
 		i->disp = (int32_t)take_signed(&s->in, mod);
@@ -324,11 +324,11 @@ static void take_sib(struct insn *i, struct state *s)
 	uint8_t index = (sib >> 3 & 7) | (uint8_t)(s->vex_x << 3);
 
 	i->scale = sib >> 6;
-	i->index = index == 4 && soft_specs[i->form->operand[1]].source != FROM_VSIB ? REG_NONE
+	i->index = index == 4 && soft_specs[i->form->operand[1]].source != FROM_VSIB ? BASE_NONE
 										     : index;
 	i->base = (sib & 7) | (uint8_t)(s->vex_b << 3);
 	if ((sib & 7) == 5 && i->modrm < 0x40) {
-		i->base = REG_NONE;
+		i->base = BASE_NONE;
 		i->disp = (int32_t)take_signed(&s->in, 4);
 	}
 }
@@ -345,7 +345,7 @@ static void take_memory(struct insn *i, struct state *s)
 	if (rm == 4) {
 		take_sib(i, s);
 	} else if (mod == 0 && rm == 5) {
-		i->base = i->mode == DECODE_64 ? REG_RIP : REG_NONE;
+		i->base = i->mode == DECODE_64 ? BASE_RIP : BASE_NONE;
 		i->disp = (int32_t)take_signed(&s->in, 4);
 	}
 	if (mod)
@@ -470,7 +470,7 @@ int insn_decode(struct insn *insn, enum decode_mode mode, const uint8_t *bytes, 
 	struct state s = { .in = { bytes, n, 0, 0 }, .segment = 0xff };
 	int r;
 
-	*insn = (struct insn){ .mode = (uint8_t)mode, .base = REG_NONE, .index = REG_NONE };
+	*insn = (struct insn){ .mode = (uint8_t)mode, .base = BASE_NONE, .index = BASE_NONE };
 	r = take_opcode(insn, &s);
 	if (r)
 		return r;

@@ -27,7 +27,7 @@ enum {
 #define INSN_MAX 15
 
 /* Registers as memory operands name them. */
-enum { REG_RIP = 16, REG_NONE = 0xff };
+enum { BASE_RIP = 16, BASE_NONE = 0xff };
 
 enum { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS };
 
@@ -131,7 +131,7 @@ struct insn {
 	uint8_t reg; /* ModRM.reg with its extension */
 	uint8_t rm;  /* ModRM.rm with its extension; the opcode's register */
 	uint8_t vvvv;
-	uint8_t base, index, scale; /* registers or REG_; scale is a shift count */
+	uint8_t base, index, scale; /* registers or BASE_; scale is a shift count */
 	uint8_t segment;            /* of the memory operand, or of DS:SI */
 };
 

@@ -168,8 +168,8 @@
 	VW(0x92, W0, VGATHERDPS, F_AVX2, E(Vx), E(VMdx), E(Hx)) VW(0x92, W1, VGATHERDPD, F_AVX2, E(Vx), E(VMdq), E(Hx)) \
 	VW(0x93, W0, VGATHERQPS, F_AVX2, E(Vdq), E(VMqd), E(Hdq)) VW(0x93, W1, VGATHERQPD, F_AVX2, E(Vx), E(VMqx), E(Hx)) \
 	FMAS(9, 9, 132) FMAS(a, a, 213) FMAS(b, b, 231) \
-	LEGACY(0xc8, NP, SHA1NEXTE, F_SHA, E(Vdq), E(Wdq)) LEGACY(0xc9, NP, SHA1MSG1, F_SHA, E(Vdq), E(Wdq)) LEGACY(0xca, NP, SHA1MSG2, F_SHA, E(Vdq), E(Wdq)) \
-	LEGACY(0xcb, NP, SHA256RNDS2, F_SHA, E(Vdq), E(Wdq)) LEGACY(0xcc, NP, SHA256MSG1, F_SHA, E(Vdq), E(Wdq)) LEGACY(0xcd, NP, SHA256MSG2, F_SHA, E(Vdq), E(Wdq)) \
+	LEGACY(0xc8, NP, SHA1NEXTE, F_SHA | UN, E(Vdq), E(Wdq)) LEGACY(0xc9, NP, SHA1MSG1, F_SHA | UN, E(Vdq), E(Wdq)) LEGACY(0xca, NP, SHA1MSG2, F_SHA | UN, E(Vdq), E(Wdq)) \
+	LEGACY(0xcb, NP, SHA256RNDS2, F_SHA | UN, E(Vdq), E(Wdq)) LEGACY(0xcc, NP, SHA256MSG1, F_SHA | UN, E(Vdq), E(Wdq)) LEGACY(0xcd, NP, SHA256MSG2, F_SHA | UN, E(Vdq), E(Wdq)) \
 	LEGACY(0xdb, P66, AESIMC, F_AES, E(Vdq), E(Wdq)) VEX(0xdb, P66 | L0, VAESIMC, F_AES, E(Vdq), E(Wdq)) \
 	P(0xdc, P66, AESENC, F_AES, 0, Wx) P(0xdd, P66, AESENCLAST, F_AES, 0, Wx) P(0xde, P66, AESDEC, F_AES, 0, Wx) P(0xdf, P66, AESDECLAST, F_AES, 0, Wx) \
 	LEGACY(0xf0, PF2, CRC32, F_CRC32, E(Gy), E(Eb)) LEGACY(0xf0, NP | P66, MOVBE, F_MOVBE, E(Gv), E(Mv)) \
@@ -210,7 +210,7 @@
 	VW(0x46, W0 | L1, VPERM2I128, F_AVX2, E(Vx), E(Hx), E(Wx), E(Ib)) \
 	VW(0x4a, W0, VBLENDVPS, F_AVX, E(Vx), E(Hx), E(Wx), E(Lx)) VW(0x4b, W0, VBLENDVPD, F_AVX, E(Vx), E(Hx), E(Wx), E(Lx)) VW(0x4c, W0, VPBLENDVB, F_AVX | N, E(Vx), E(Hx), E(Wx), E(Lx)) \
 	STRING(0x60, PCMPESTRM) STRING(0x61, PCMPESTRI) STRING(0x62, PCMPISTRM) STRING(0x63, PCMPISTRI) \
-	LEGACY(0xcc, NP, SHA1RNDS4, F_SHA, E(Vdq), E(Wdq), E(Ib)) \
+	LEGACY(0xcc, NP, SHA1RNDS4, F_SHA | UN, E(Vdq), E(Wdq), E(Ib)) \
 	LEGACY(0xdf, P66, AESKEYGENASSIST, F_AES, E(Vdq), E(Wdq), E(Ib)) VEX(0xdf, P66 | L0, VAESKEYGENASSIST, F_AES, E(Vdq), E(Wdq), E(Ib)) \
 	VEX(0xf0, PF2 | L0, RORX, F_BMI2, E(Gy), E(Ey), E(Ib))
 /* clang-format on */

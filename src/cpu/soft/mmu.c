@@ -6,13 +6,6 @@
 #include "cpu/soft/access.h"
 #include "cpu/soft/walk.h"
 
-#define CHECK_TLB_ROW \
-	{ \
-		TLB_NONE, TLB_NONE, 0, 0 \
-	}
-/* Nothing is ever put into it: every access is slow. */
-static struct tlb_entry never_filled[TLB_ENTRIES] = { [0 ... TLB_ENTRIES - 1] = CHECK_TLB_ROW };
-
 static bool alignment_checked(const struct vcpu *v)
 {
 	return v->cpl == 3 && (v->flags & FL_AC) && (v->cr0 & CR0_AM);
@@ -31,7 +24,7 @@ void mmu_select(struct vcpu *v)
 {
 	v->tlb = v->tables[current_table(v)];
 	if (alignment_checked(v) || data_breakpoints(v))
-		v->tlb = never_filled;
+		v->tlb = v->tables[TLB_CHECKED];
 	v->fetch_page = TLB_NONE;
 }
 
@@ -39,7 +32,7 @@ void mmu_flush(struct vcpu *v)
 {
 	for (unsigned t = 0; t < TLB_TABLES; t++)
 		for (unsigned n = 0; n < TLB_ENTRIES; n++)
-			v->tables[t][n].read = v->tables[t][n].write = TLB_NONE;
+			v->tables[t][n].read = v->tables[t][n].write = tlb_none(n);
 	v->large_low = UINT64_MAX;
 	v->large_high = 0;
 	v->fetch_page = TLB_NONE;
@@ -50,7 +43,7 @@ void mmu_flush_writes(struct vcpu *v)
 {
 	for (unsigned t = 0; t < TLB_TABLES; t++)
 		for (unsigned n = 0; n < TLB_ENTRIES; n++)
-			v->tables[t][n].write = TLB_NONE;
+			v->tables[t][n].write = tlb_none(n);
 }
 
 void mmu_invalidate(struct vcpu *v, uint64_t linear)
@@ -62,7 +55,7 @@ void mmu_invalidate(struct vcpu *v, uint64_t linear)
 	for (unsigned t = 0; t < TLB_TABLES; t++) {
 		struct tlb_entry *e = tlb_slot(v->tables[t], linear);
 
-		e->read = e->write = TLB_NONE;
+		e->read = e->write = tlb_none(linear >> PAGE_BITS);
 	}
 	v->fetch_page = TLB_NONE;
 	cache_flush_fetches(v->cache);
@@ -145,14 +138,14 @@ static uint8_t *fill(
 		return NULL;
 	e->addend = (uint64_t)(uintptr_t)host - page;
 	e->read = page;
-	e->write = TLB_NONE;
+	e->write = tlb_none(linear >> PAGE_BITS);
 	/* Only a write sees to it that the page is dirty in the page tables. */
 	if ((access & PF_WRITE) && !readonly && !atomic_load(&v->cpu->memory->dirty_logging)) {
 		e->write = page;
 		/* Either the decoder sees that this vCPU may write, or we see that it decoded. */
 		atomic_thread_fence(memory_order_seq_cst);
 		if (atomic_load(&code->granules))
-			e->write = TLB_NONE;
+			e->write = tlb_none(linear >> PAGE_BITS);
 	}
 	return host + (linear & (PAGE_BYTES - 1));
 }
@@ -182,7 +175,7 @@ static void check_data_breakpoints(struct vcpu *v, uint64_t linear, unsigned siz
 
 static void check_access(struct vcpu *v, uint64_t linear, unsigned size, bool write, unsigned table)
 {
-	if (likely(v->tlb != never_filled))
+	if (likely(v->tlb != v->tables[TLB_CHECKED]))
 		return;
 	if (table == TLB_USER && alignment_checked(v) && (linear & (size - 1)) && size <= 8)
 		fault_code(v, VECTOR_AC, 0);

@@ -10,25 +10,26 @@
 	static void name##_##T(struct vcpu *v, T src, uint32_t *flags) \
 	{ \
 		T low = (T)RAX, high; \
-		uint64_t fl; \
-		__asm__(insn " %3; pushfq; popq %2" \
-			: "+a"(low), "=&d"(high), "=&r"(fl) \
+		uint64_t fl = (v->flags & FL_ARITH) | FL_FIXED; \
+		__asm__("pushq %2; popfq; " insn " %3; pushfq; popq %2" \
+			: "+a"(low), "=&d"(high), "+&r"(fl) \
 			: "r"(src)); \
 		*flags = flags_to_ax(fl); \
 		gpr_set(v, 0, low, sizeof(T)); \
 		gpr_set(v, 2, high, sizeof(T)); \
 	}
-#define MULTIPLY(name, insn) \
-	MULTIPLY_OF(name, insn, uint16_t) \
-	MULTIPLY_OF(name, insn, uint32_t) MULTIPLY_OF(name, insn, \
-		uint64_t) static void name##_uint8_t(struct vcpu *v, uint8_t src, uint32_t *flags) \
+#define MULTIPLY_8(name, insn) \
+	static void name##_uint8_t(struct vcpu *v, uint8_t src, uint32_t *flags) \
 	{ \
 		uint16_t ax = (uint8_t)RAX; \
-		uint64_t fl; \
-		__asm__(insn " %2; pushfq; popq %1" : "+a"(ax), "=&r"(fl) : "q"(src)); \
+		uint64_t fl = (v->flags & FL_ARITH) | FL_FIXED; \
+		__asm__("pushq %1; popfq; " insn " %2; pushfq; popq %1" \
+			: "+a"(ax), "+&r"(fl) \
+			: "q"(src)); \
 		*flags = flags_to_ax(fl); \
 		gpr_set(v, 0, ax, 2); \
-	} \
+	}
+#define MULTIPLY_OP(name, insn) \
 	void op_##name(struct vcpu *v, const struct cell *c) \
 	{ \
 		uint64_t src = rm_get(v, c, c->size); \
@@ -43,14 +44,20 @@
 			name##_uint64_t(v, src, &ax); \
 		flags_from_ax(v, ax); \
 	}
+#define MULTIPLY(name, insn) \
+	MULTIPLY_8(name, insn) \
+	MULTIPLY_OF(name, insn, uint16_t) \
+	MULTIPLY_OF(name, insn, uint32_t) \
+	MULTIPLY_OF(name, insn, uint64_t) \
+	MULTIPLY_OP(name, insn)
 MULTIPLY(mul, "mul")
 MULTIPLY(imul1, "imul")
 
 #define IMUL_OF(T) \
 	static T imul_##T(T d, T src, uint32_t *flags) \
 	{ \
-		uint32_t ax; \
-		__asm__("imul %2, %0" FLAGS_OUT : "+&r"(d), "=&a"(ax) : "r"(src)); \
+		uint32_t ax = *flags; \
+		__asm__(FLAGS_IN "imul %2, %0" FLAGS_OUT : "+&r"(d), "+&a"(ax) : "r"(src)); \
 		*flags = ax; \
 		return d; \
 	}
@@ -62,7 +69,7 @@ void op_imul(struct vcpu *v, const struct cell *c)
 {
 	uint64_t a = rm_get(v, c, c->size),
 		 b = c->i.form->operand[2] ? c->i.imm : reg_get(v, c->reg, c->size), d;
-	uint32_t ax;
+	uint32_t ax = flags_to_ax(v->flags);
 
 	if (c->size == 2)
 		d = imul_uint16_t((uint16_t)a, (uint16_t)b, &ax);
@@ -74,30 +81,53 @@ void op_imul(struct vcpu *v, const struct cell *c)
 	flags_from_ax(v, ax);
 }
 
-static void divide_store(struct vcpu *v, uint64_t quotient, uint64_t remainder, unsigned size)
-{
-	if (size == 1) {
-		gpr_set(v, 0, (quotient & 0xff) | (remainder & 0xff) << 8, 2);
-		return;
+#define DIVIDE_OF(name, insn, T) \
+	static void name##_##T(struct vcpu *v, T d, uint64_t *flags) \
+	{ \
+		T low = (T)RAX, high = (T)RDX; \
+		__asm__("pushq %2; popfq; " insn " %3; pushfq; popq %2" \
+			: "+a"(low), "+d"(high), "+&r"(*flags) \
+			: "r"(d)); \
+		gpr_set(v, 0, low, sizeof(T)); \
+		gpr_set(v, 2, high, sizeof(T)); \
 	}
-	gpr_set(v, 0, quotient, size);
-	gpr_set(v, 2, remainder, size);
-}
+/* By the host's instruction, which must not trap: the quotient fits. */
+#define DIVIDE_OP(name, insn) \
+	static void name(struct vcpu *v, uint64_t d, unsigned size) \
+	{ \
+		uint64_t flags = (v->flags & FL_ARITH) | FL_FIXED; \
+		if (size == 1) { \
+			uint16_t ax = (uint16_t)RAX; \
+			__asm__("pushq %1; popfq; " insn " %2; pushfq; popq %1" \
+				: "+a"(ax), "+&r"(flags) \
+				: "q"((uint8_t)d)); \
+			gpr_set(v, 0, ax, 2); \
+		} else if (size == 2) { \
+			name##_uint16_t(v, (uint16_t)d, &flags); \
+		} else if (size == 4) { \
+			name##_uint32_t(v, (uint32_t)d, &flags); \
+		} else { \
+			name##_uint64_t(v, d, &flags); \
+		} \
+		v->flags = (v->flags & ~(uint64_t)FL_ARITH) | (flags & FL_ARITH); \
+	}
+#define DIVIDE(name, insn) \
+	DIVIDE_OF(name, insn, uint16_t) \
+	DIVIDE_OF(name, insn, uint32_t) \
+	DIVIDE_OF(name, insn, uint64_t) \
+	DIVIDE_OP(name, insn)
+DIVIDE(divide_unsigned, "div")
+DIVIDE(divide_signed, "idiv")
 
 void op_div(struct vcpu *v, const struct cell *c)
 {
-	uint64_t d = rm_get(v, c, c->size);
-	unsigned bits = c->size * 8u;
-	unsigned __int128 n;
+	uint64_t d = rm_get(v, c, c->size),
+		 high = c->size == 1 ? RAX >> 8 & 0xff : RDX & size_mask(c->size);
 
-	if (c->size == 1)
-		n = RAX & 0xffff;
-	else
-		n = (unsigned __int128)(RDX & size_mask(c->size)) << bits |
-		    (RAX & size_mask(c->size));
-	if (!d || n / d > size_mask(c->size))
+	/* So also for d == 0. */
+	if (high >= d)
 		fault(v, VECTOR_DE);
-	divide_store(v, (uint64_t)(n / d), (uint64_t)(n % d), c->size);
+	divide_unsigned(v, d, c->size);
 }
 
 static int64_t extend(uint64_t value, unsigned size)
@@ -107,23 +137,25 @@ static int64_t extend(uint64_t value, unsigned size)
 
 void op_idiv(struct vcpu *v, const struct cell *c)
 {
-	int64_t d = extend(rm_get(v, c, c->size), c->size);
-	__int128 n, q;
+	uint64_t raw = rm_get(v, c, c->size);
+	int64_t d = extend(raw, c->size);
+	unsigned __int128 magnitude, limit;
+	bool negative;
+	__int128 n;
 
 	if (c->size == 1)
 		n = (int16_t)RAX;
 	else
-		n = (__int128)((unsigned __int128)(__int128)extend(RDX, c->size) << c->size * 8) |
-		    (RAX & size_mask(c->size));
-	if (!d)
+		n = (__int128)((unsigned __int128)(__int128)extend(RDX, c->size) << c->size * 8 |
+			       (RAX & size_mask(c->size)));
+	negative = (n < 0) != (d < 0);
+	magnitude = n < 0 ? -(unsigned __int128)n : (unsigned __int128)n;
+	/* The quotient is at most 2^(bits-1) - 1, or 2^(bits-1) if it is negative. */
+	limit = (unsigned __int128)(d < 0 ? -(uint64_t)d : (uint64_t)d) *
+		((1ull << (c->size * 8 - 1)) + negative);
+	if (magnitude >= limit)
 		fault(v, VECTOR_DE);
-	/* The one quotient that __int128 cannot hold; it is out of range anyhow. */
-	if (d == -1 && n == (__int128)((unsigned __int128)1 << 127))
-		fault(v, VECTOR_DE);
-	q = n / d;
-	if (q != (__int128)extend((uint64_t)q, c->size))
-		fault(v, VECTOR_DE);
-	divide_store(v, (uint64_t)q, (uint64_t)(n % d), c->size);
+	divide_signed(v, raw, c->size);
 }
 
 /* Flags of AL as AND would leave them, with these CF and AF. */

@@ -90,7 +90,7 @@ static void set_string(const struct insn *i, struct operand *o, const struct spe
 	o->kind = OPERAND_MEM;
 	o->size = operand_size(i, spec->memory_size);
 	o->base = spec->source == FROM_SI ? 6 : 7;
-	o->index = REG_NONE;
+	o->index = BASE_NONE;
 	o->segment = spec->source == FROM_SI ? i->segment : SEG_ES;
 	o->implicit_address = true;
 }
@@ -106,7 +106,7 @@ static void set_value(const struct insn *i, struct operand *o, const struct spec
 		o->kind = OPERAND_FAR;
 	if (spec->source == FROM_MOFFS) {
 		o->kind = OPERAND_MEM;
-		o->base = o->index = REG_NONE;
+		o->base = o->index = BASE_NONE;
 		o->segment = i->segment;
 	}
 }
@@ -118,7 +118,7 @@ bool insn_operand(const struct insn *insn, unsigned n, struct operand *operand)
 	if (n >= 4 || !insn->form->operand[n])
 		return false;
 	spec = &soft_specs[insn->form->operand[n]];
-	*operand = (struct operand){ .base = REG_NONE, .index = REG_NONE };
+	*operand = (struct operand){ .base = BASE_NONE, .index = BASE_NONE };
 	switch ((enum source)spec->source) {
 	case FROM_REG:
 		set_register(insn, operand, spec, insn->reg);

@@ -19,10 +19,8 @@ static uint8_t shift_count(const struct vcpu *v, const struct cell *c)
 }
 
 /* Even a count of zero writes memory's page dirty, as processors do; registers of 32 bits are extended. */
-#define SHIFT(name, insn) \
-	SHIFT_OF(name, insn, uint8_t) \
-	SHIFT_OF(name, insn, uint16_t) SHIFT_OF(name, insn, uint32_t) SHIFT_OF( \
-		name, insn, uint64_t) void op_##name(struct vcpu *v, const struct cell *c) \
+#define SHIFT_OP(name, insn) \
+	void op_##name(struct vcpu *v, const struct cell *c) \
 	{ \
 		uint32_t ax = flags_to_ax(v->flags); \
 		uint8_t count = shift_count(v, c); \
@@ -46,6 +44,12 @@ static uint8_t shift_count(const struct vcpu *v, const struct cell *c)
 		rw_end(v); \
 		flags_from_ax(v, ax); \
 	}
+#define SHIFT(name, insn) \
+	SHIFT_OF(name, insn, uint8_t) \
+	SHIFT_OF(name, insn, uint16_t) \
+	SHIFT_OF(name, insn, uint32_t) \
+	SHIFT_OF(name, insn, uint64_t) \
+	SHIFT_OP(name, insn)
 
 SHIFT(rol, "rol")
 SHIFT(ror, "ror")
@@ -65,10 +69,8 @@ SHIFT(sar, "sar")
 		*flags = ax; \
 		return d; \
 	}
-#define DOUBLE(name, insn) \
-	DOUBLE_OF(name, insn, uint16_t) \
-	DOUBLE_OF(name, insn, uint32_t) DOUBLE_OF(name, insn, uint64_t) void op_##name( \
-		struct vcpu *v, const struct cell *c) \
+#define DOUBLE_OP(name, insn) \
+	void op_##name(struct vcpu *v, const struct cell *c) \
 	{ \
 		uint32_t ax = flags_to_ax(v->flags); \
 		uint8_t count = (c->i.opcode & 1) ? (uint8_t)v->gpr[1] : (uint8_t)c->i.imm; \
@@ -92,6 +94,11 @@ SHIFT(sar, "sar")
 		rw_end(v); \
 		flags_from_ax(v, ax); \
 	}
+#define DOUBLE(name, insn) \
+	DOUBLE_OF(name, insn, uint16_t) \
+	DOUBLE_OF(name, insn, uint32_t) \
+	DOUBLE_OF(name, insn, uint64_t) \
+	DOUBLE_OP(name, insn)
 DOUBLE(shld, "shld")
 DOUBLE(shrd, "shrd")
 
@@ -125,10 +132,8 @@ static uint64_t bit_linear(struct vcpu *v, const struct cell *c, uint64_t bit, b
 					 : "memory"); \
 		*flags = ax; \
 	}
-#define BIT(name, insn) \
-	BIT_OF(name, insn, uint16_t) \
-	BIT_OF(name, insn, uint32_t) \
-		BIT_OF(name, insn, uint64_t) void op_##name(struct vcpu *v, const struct cell *c) \
+#define BIT_OP(name, insn) \
+	void op_##name(struct vcpu *v, const struct cell *c) \
 	{ \
 		uint64_t bit = c->i.opcode == 0xba ? c->i.imm : reg_get(v, c->reg, c->size); \
 		uint32_t ax = flags_to_ax(v->flags); \
@@ -145,6 +150,11 @@ static uint64_t bit_linear(struct vcpu *v, const struct cell *c, uint64_t bit, b
 		rw_end(v); \
 		flags_from_ax(v, ax); \
 	}
+#define BIT(name, insn) \
+	BIT_OF(name, insn, uint16_t) \
+	BIT_OF(name, insn, uint32_t) \
+	BIT_OF(name, insn, uint64_t) \
+	BIT_OP(name, insn)
 BIT(bts, "bts")
 BIT(btr, "btr")
 BIT(btc, "btc")
@@ -170,10 +180,8 @@ void op_bt(struct vcpu *v, const struct cell *c)
 		*flags = ax; \
 		return d; \
 	}
-#define SCAN(name, insn, keeps) \
-	SCAN_OF(name, insn, uint16_t) \
-	SCAN_OF(name, insn, uint32_t) \
-		SCAN_OF(name, insn, uint64_t) void op_##name(struct vcpu *v, const struct cell *c) \
+#define SCAN_OP(name, insn, keeps) \
+	void op_##name(struct vcpu *v, const struct cell *c) \
 	{ \
 		uint64_t src = rm_get(v, c, c->size), old = reg_get(v, c->reg, c->size); \
 		uint32_t ax = flags_to_ax(v->flags); \
@@ -189,6 +197,11 @@ void op_bt(struct vcpu *v, const struct cell *c)
 			reg_set(v, c->reg, d, c->size); \
 		flags_from_ax(v, ax); \
 	}
+#define SCAN(name, insn, keeps) \
+	SCAN_OF(name, insn, uint16_t) \
+	SCAN_OF(name, insn, uint32_t) \
+	SCAN_OF(name, insn, uint64_t) \
+	SCAN_OP(name, insn, keeps)
 SCAN(bsf, "bsf", true)
 SCAN(bsr, "bsr", true)
 SCAN(popcnt, "popcnt", false)

@@ -138,16 +138,23 @@ static void store_implicit(struct vcpu *v, const struct cell *c, const struct st
 	}
 }
 
-static void check_simd_exception(struct vcpu *v)
+/* False: one of the exceptions that the instruction raised is not masked. */
+static bool simd_exception(struct vcpu *v)
 {
-	uint32_t raised = v->frame.mxcsr & 0x3f;
+	uint32_t raised = v->frame.mxcsr & 0x3f, unmasked = raised & ~(v->mxcsr >> 7);
 
+	/* Invalid, denormal and division by zero are found before there is a result that could be inexact. */
+	if (unmasked & 7)
+		raised &= 7;
 	v->mxcsr |= raised;
-	if (raised & ~(v->mxcsr >> 7) & 0x3f) {
-		if (v->cr4 & CR4_OSXMMEXCPT)
-			fault(v, VECTOR_XM);
-		fault_ud(v);
-	}
+	return !unmasked;
+}
+
+static noreturn void raise_simd_exception(struct vcpu *v)
+{
+	if (v->cr4 & CR4_OSXMMEXCPT)
+		fault(v, VECTOR_XM);
+	fault_ud(v);
 }
 
 /* The pointers that FNSTENV and FXSAVE give: of the last instruction that is not a control instruction. */
@@ -179,21 +186,33 @@ void op_stub(struct vcpu *v, const struct cell *c)
 {
 	const struct stub *s = c->stub;
 	uint64_t linear = 0;
+	uint8_t before[160];
 
 	check_units(v, c, s);
 	if (c->i.memory) {
 		linear = linear_of(v, c, s->memory_size, s->writes_memory);
 		if (s->align && (linear & (s->align - 1u)))
 			fault_gp(v);
-		if (s->reads_memory)
+		/* An unmasked exception leaves an x87 store's destination as it was. */
+		if (s->writes_memory && s->is_x87)
+			mmu_probe_write(v, linear, s->memory_size);
+		if (s->reads_memory || s->is_x87)
 			mmu_read_bytes(v, linear, v->frame.buffer, s->memory_size);
 		else
 			mmu_probe_write(v, linear, s->memory_size);
 	}
 	load_operands(v, c, s);
+	if (s->is_fp && s->is_mmx)
+		memcpy(before, v->frame.fx, sizeof(before));
 	s->run(&v->frame);
-	if (s->is_fp)
-		check_simd_exception(v);
+	if (s->is_fp && !simd_exception(v)) {
+		/* The result must not be seen. */
+		if (s->is_mmx) {
+			memcpy(v->frame.fx, before, sizeof(before));
+			mmx_used(v);
+		}
+		raise_simd_exception(v);
+	}
 	if (s->writes_memory)
 		mmu_write_bytes(v, linear, v->frame.buffer, s->memory_size);
 	store_results(v, c, s);
@@ -238,24 +257,29 @@ void op_maskmov(struct vcpu *v, const struct cell *c)
 	const uint8_t *mask = mmx ? v->frame.fx + 32 + 16 * (c->i.rm & 7) : v->ymm[c->i.rm & 15];
 	uint64_t ea = v->gpr[7] & size_mask(c->i.addrsize), linear;
 
-	if (mmx)
+	if (mmx) {
 		check_mmx(v);
-	else
+		mmx_used(v);
+	} else {
 		check_vector(v, c->i.prefixes & PREFIX_VEX);
+	}
 	linear = linear_at(v, c, ea, n, true);
-	for (unsigned i = 0; i < n; i++)
-		if (mask[i] & 0x80)
-			mmu_probe_write(v, linear + i, 1);
+	mmu_probe_write(v, linear, n);
 	for (unsigned i = 0; i < n; i++)
 		if (mask[i] & 0x80)
 			write8(v, linear + i, data[i]);
-	if (mmx)
-		mmx_used(v);
 }
 
-/* An MMX instruction makes all registers valid and their tops ones; it has no stack. */
+/* An MMX instruction makes all registers valid and sets their top to 0. The image has them in the order from the
+ * top; those of MMX are fixed. */
 void mmx_used(struct vcpu *v)
 {
+	uint8_t *registers = v->frame.fx + 32, old[128];
+	unsigned top = v->frame.fx[3] >> 3 & 7;
+
+	memcpy(old, registers, sizeof(old));
+	for (unsigned n = 0; n < 8; n++)
+		memcpy(registers + 16 * n, old + 16 * ((n - top) & 7), 16);
 	v->frame.fx[3] &= (uint8_t)~0x38;
 	v->frame.fx[4] = 0xff;
 }

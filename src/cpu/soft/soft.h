@@ -108,17 +108,24 @@ enum {
 /* Page fault error code, also the kind of an access. */
 enum { PF_PRESENT = 1, PF_WRITE = 2, PF_USER = 4, PF_RESERVED = 8, PF_FETCH = 16 };
 
-/* One page of a translation. A tag is the page's linear address, or TLB_NONE; the host's address of a byte
+/* One page of a translation. A tag is the page's linear address, or tlb_none(); the host's address of a byte
  * is its linear address + addend. */
 struct tlb_entry {
 	uint64_t read, write;
 	uint64_t addend;
 	uint64_t unused;
 };
-#define TLB_NONE UINT64_MAX
 #define TLB_ENTRIES 512u
-/* Whose accesses: CPL 3; supervisor; supervisor that may access user pages under SMAP (AC = 1). */
-enum { TLB_USER, TLB_KERNEL, TLB_KERNEL_AC, TLB_TABLES };
+/* No page is at UINT64_MAX: it is none for what is compared with whole page addresses. */
+#define TLB_NONE UINT64_MAX
+/* A tag that no address which looks into this slot fits: that of its neighbour's. */
+static inline uint64_t tlb_none(uint64_t slot)
+{
+	return ((slot + 1) & (TLB_ENTRIES - 1)) << PAGE_BITS;
+}
+/* Whose accesses: CPL 3; supervisor; supervisor that may access user pages under SMAP (AC = 1);
+ * and one that is never filled, for when each access is to be checked. */
+enum { TLB_USER, TLB_KERNEL, TLB_KERNEL_AC, TLB_CHECKED, TLB_TABLES };
 
 struct vcpu;
 struct cell;

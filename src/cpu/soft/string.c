@@ -214,8 +214,8 @@ void op_cmps(struct vcpu *v, const struct cell *c)
 	if (!count(&s))
 		return;
 	do {
-		a = read_size(v, source(&s), s.size);
 		b = read_size(v, destination(&s, false), s.size);
+		a = read_size(v, source(&s), s.size);
 		compare(v, a, b, s.size);
 		advance(&s, RSI, 1);
 		advance(&s, RDI, 1);

@@ -281,15 +281,31 @@ static uint16_t implicit_loads(enum op op)
 	}
 }
 
+/* The first operand of x87 instructions is what they read, except of these. */
+static bool x87_stores(enum op op)
+{
+	switch (op) {
+	case OP_FST:
+	case OP_FSTP:
+	case OP_FIST:
+	case OP_FISTP:
+	case OP_FISTTP:
+	case OP_FBSTP:
+	case OP_FNSTCW:
+	case OP_FNSTSW:
+		return true;
+	default:
+		return false;
+	}
+}
+
 static void plan_memory(struct stub *s, const struct insn *i, const struct operand *o, unsigned n)
 {
 	bool align = i->form->flags & FORM_ALIGNED;
 
 	s->memory_size = o->size;
-	if (n == 0)
-		s->writes_memory = true;
-	else
-		s->reads_memory = true;
+	s->writes_memory = n == 0 && (!s->is_x87 || x87_stores(i->op));
+	s->reads_memory = !s->writes_memory;
 	if (!s->is_vex && o->size == 16 && !(i->form->flags & FORM_UNALIGNED))
 		align = true;
 	if (align)

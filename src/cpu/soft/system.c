@@ -236,9 +236,10 @@ void op_smsw(struct vcpu *v, const struct cell *c)
 
 void op_lmsw(struct vcpu *v, const struct cell *c)
 {
-	uint64_t value = rm_get(v, c, 2);
+	uint64_t value;
 
 	need_cpl0(v);
+	value = rm_get(v, c, 2);
 	/* PE can be set this way, not cleared. */
 	set_cr0(v, (v->cr0 & ~0xeull) | (value & 0xf));
 }
@@ -267,10 +268,11 @@ void op_sidt(struct vcpu *v, const struct cell *c)
 static void load_table(struct vcpu *v, const struct cell *c, struct cpu_table *t)
 {
 	unsigned size = v->code == DECODE_64 ? 8 : 4;
-	uint64_t linear = linear_of(v, c, 2 + size, false), base;
+	uint64_t linear, base;
 	uint16_t limit;
 
 	need_cpl0(v);
+	linear = linear_of(v, c, 2 + size, false);
 	limit = read16(v, linear);
 	base = read_size(v, linear + 2, size);
 	if (size == 4 && c->i.opsize == 2)
@@ -487,10 +489,10 @@ void op_invlpg(struct vcpu *v, const struct cell *c)
 
 void op_invpcid(struct vcpu *v, const struct cell *c)
 {
-	uint64_t linear = linear_of(v, c, 16, false),
-		 type = reg_get(v, c->reg, v->code == DECODE_64 ? 8 : 4), pcid, address;
+	uint64_t linear, type = reg_get(v, c->reg, v->code == DECODE_64 ? 8 : 4), pcid, address;
 
 	need_cpl0(v);
+	linear = linear_of(v, c, 16, false);
 	pcid = read64(v, linear);
 	address = read64(v, linear + 8);
 	if (type > 3 || (type < 2 && pcid >> 12) || (type == 0 && !canonical(address)) ||
