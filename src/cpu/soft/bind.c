@@ -205,7 +205,7 @@ op_fn *bind_op(struct cpu *cpu, struct cell *c)
 	if ((c->i.form->flags & FORM_FEATURE) == F_BASE)
 		return op_undefined;
 	c->stub = stub_for(cpu, &c->i);
-	return c->stub ? op_stub : op_undefined;
+	return c->stub ? op_stub : op_scratch_stub;
 }
 
 bool bind_ends_block(const struct cell *c)

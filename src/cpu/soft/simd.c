@@ -4,6 +4,10 @@
 #include "cpu/soft/ops_fn.h"
 
 #define HOST_MXCSR 0x1f80u
+#define FX_USED 160u
+#define MXCSR_MASKS 0x1f80u
+#define MXCSR_UM 0x800u
+#define MXCSR_FTZ 0x8000u
 #define FSW_ES 0x80u
 
 static void check_x87(struct vcpu *v, bool wait)
@@ -76,7 +80,10 @@ static void load_operands(struct vcpu *v, const struct cell *c, const struct stu
 		f->gpr[FRAME_RDX] = v->gpr[2];
 	}
 	f->flags = (v->flags & FL_ARITH) | FL_FIXED;
-	f->mxcsr = (v->mxcsr & ~0x3fu) | 0x1f80;
+	f->mxcsr = (v->mxcsr & ~0x3fu) | MXCSR_MASKS;
+	/* Unmasked, underflow is raised for tiny results that are exact too; flushing to zero tells of those. */
+	if (!(v->mxcsr & MXCSR_UM))
+		f->mxcsr |= MXCSR_FTZ;
 	f->host_mxcsr = HOST_MXCSR;
 	f->memory = f->buffer;
 }
@@ -138,14 +145,25 @@ static void store_implicit(struct vcpu *v, const struct cell *c, const struct st
 	}
 }
 
-/* False: one of the exceptions that the instruction raised is not masked. */
-static bool simd_exception(struct vcpu *v)
+/* Runs it again as the guest has it, to know exactly which flags an exception that is not masked leaves. */
+static uint32_t exact_flags(struct vcpu *v, const struct cell *c, const struct stub *s)
+{
+	load_operands(v, c, s);
+	v->frame.mxcsr = v->mxcsr & ~0x3fu;
+	return trap_run(s, &v->frame);
+}
+
+/* False: one of the exceptions that the instruction raised is not masked. `fx`: the x87 unit as it was before. */
+static bool simd_exception(
+	struct vcpu *v, const struct cell *c, const struct stub *s, const uint8_t *fx)
 {
 	uint32_t raised = v->frame.mxcsr & 0x3f, unmasked = raised & ~(v->mxcsr >> 7);
 
-	/* Invalid, denormal and division by zero are found before there is a result that could be inexact. */
-	if (unmasked & 7)
-		raised &= 7;
+	if (unmasked) {
+		if (s->is_mmx)
+			memcpy(v->frame.fx, fx, FX_USED);
+		raised = exact_flags(v, c, s);
+	}
 	v->mxcsr |= raised;
 	return !unmasked;
 }
@@ -186,7 +204,7 @@ void op_stub(struct vcpu *v, const struct cell *c)
 {
 	const struct stub *s = c->stub;
 	uint64_t linear = 0;
-	uint8_t before[160];
+	uint8_t before[FX_USED];
 
 	check_units(v, c, s);
 	if (c->i.memory) {
@@ -205,7 +223,7 @@ void op_stub(struct vcpu *v, const struct cell *c)
 	if (s->is_fp && s->is_mmx)
 		memcpy(before, v->frame.fx, sizeof(before));
 	s->run(&v->frame);
-	if (s->is_fp && !simd_exception(v)) {
+	if (s->is_fp && !simd_exception(v, c, s, before)) {
 		/* The result must not be seen. */
 		if (s->is_mmx) {
 			memcpy(v->frame.fx, before, sizeof(before));
@@ -220,6 +238,15 @@ void op_stub(struct vcpu *v, const struct cell *c)
 		store_implicit(v, c, s);
 	if (s->is_x87)
 		note_x87(v, c, linear);
+}
+
+/* Where the shared stubs have filled their room: generated each time. */
+void op_scratch_stub(struct vcpu *v, const struct cell *c)
+{
+	struct cell own = *c;
+
+	own.stub = stub_scratch(v->cpu, v->link->index, &c->i);
+	op_stub(v, &own);
 }
 
 void op_vzero(struct vcpu *v, const struct cell *c)

@@ -410,4 +410,9 @@ enum stub_target {
 struct stubs *stubs_new(void);
 void stubs_free(struct stubs *stubs);
 const struct stub *stub_for(struct cpu *cpu, const struct insn *i);
-op_fn op_stub;
+/* One that is good until the same vCPU asks again. */
+const struct stub *stub_scratch(struct cpu *cpu, unsigned vcpu, const struct insn *i);
+op_fn op_stub, op_scratch_stub;
+
+/* trap.c: runs a stub with exceptions that are not masked; the flags that it raised up to the first of those. */
+uint32_t trap_run(const struct stub *s, struct frame *f);

@@ -16,7 +16,7 @@
 #include "cpu/soft/forms.h"
 #include "cpu/soft/soft.h"
 
-#define CODE_BYTES (4u << 20)
+#define CODE_BYTES (2u << 20)
 #define STUB_BYTES 320u
 #define BUCKETS 2048u
 
@@ -26,6 +26,7 @@ struct stubs {
 	size_t used;
 	bool avx;
 	struct stub *bucket[BUCKETS];
+	struct stub scratch[MEMORY_VCPUS];
 };
 
 struct emit {
@@ -380,21 +381,51 @@ static uint64_t key_of(const struct insn *i)
 	       (uint64_t)(i->prefixes & PREFIX_OPSIZE) << 19 | (uint64_t)i->mode << 24;
 }
 
-static struct stub *generate(struct stubs *stubs, const struct insn *i, uint64_t key)
+/* Fills in the stub and writes its code at `offset`; where it ends. */
+static size_t generate(struct stubs *stubs, struct stub *s, const struct insn *i, size_t offset)
 {
-	struct emit e = { stubs->write + stubs->used, stubs->avx };
+	struct emit e = { stubs->write + offset, stubs->avx };
+
+	plan(s, i);
+	emit_before(&e, s);
+	emit_instruction(&e, i);
+	emit_after(&e, s);
+	s->run = (void (*)(struct frame *))(void *)(stubs->execute + offset);
+	return (size_t)(e.p - stubs->write);
+}
+
+static struct stub *generate_shared(struct stubs *stubs, const struct insn *i, uint64_t key)
+{
 	struct stub *s;
 
 	if (stubs->used + STUB_BYTES > CODE_BYTES)
 		return NULL;
 	s = xnew(struct stub);
 	s->key = key;
-	plan(s, i);
-	emit_before(&e, s);
-	emit_instruction(&e, i);
-	emit_after(&e, s);
-	s->run = (void (*)(struct frame *))(void *)(stubs->execute + stubs->used);
-	stubs->used = (size_t)(e.p - stubs->write + 15) & ~(size_t)15;
+	stubs->used = (generate(stubs, s, i, stubs->used) + 15) & ~(size_t)15;
+	return s;
+}
+
+/* IRET to the next instruction: processors take note of changed code at a serializing instruction. */
+static void serialize(void)
+{
+	uint64_t scratch;
+
+	__asm__ volatile(
+		"mov %%ss, %k0; push %0; lea 8(%%rsp), %0; push %0; pushfq; mov %%cs, %k0; push %0; "
+		"lea 1f(%%rip), %0; push %0; iretq; 1:"
+		: "=&r"(scratch)
+		:
+		: "memory", "cc");
+}
+
+const struct stub *stub_scratch(struct cpu *cpu, unsigned vcpu, const struct insn *i)
+{
+	struct stub *s = &cpu->stubs->scratch[vcpu];
+
+	*s = (struct stub){ 0 };
+	generate(cpu->stubs, s, i, (size_t)vcpu * STUB_BYTES);
+	serialize();
 	return s;
 }
 
@@ -410,7 +441,7 @@ const struct stub *stub_for(struct cpu *cpu, const struct insn *i)
 		if (s->form == i->form && s->key == key)
 			break;
 	if (!s) {
-		s = generate(stubs, i, key);
+		s = generate_shared(stubs, i, key);
 		if (s) {
 			s->next = stubs->bucket[hash];
 			stubs->bucket[hash] = s;
@@ -426,6 +457,7 @@ struct stubs *stubs_new(void)
 	int fd = memfd_create("holm-stubs", MFD_CLOEXEC);
 
 	pthread_mutex_init(&s->lock, NULL);
+	s->used = MEMORY_VCPUS * STUB_BYTES;
 	s->avx = __builtin_cpu_supports("avx");
 	s->write = s->execute = MAP_FAILED;
 	if (fd >= 0 && ftruncate(fd, CODE_BYTES) == 0) {
