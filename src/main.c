@@ -48,6 +48,7 @@ static const struct cmd *const table[] = {
 	&cmd_volume_inspect,
 	&cmd_volume_rm,
 	&cmd_volume_prune,
+	&cmd_machine_run,
 	&cmd_events,
 	&cmd_system_df,
 	&cmd_system_prune,

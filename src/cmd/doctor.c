@@ -8,6 +8,7 @@
 #include "cmd/host.h"
 #include "cmd/output.h"
 #include "engine/engine.h"
+#include "machine/machine.h"
 
 struct doctor_options {
 	const char *format;
@@ -72,6 +73,22 @@ static json_t *isolation_rows(bool container, const struct err *why)
 	return rows;
 }
 
+/* What `machine run` would execute guests with. Nothing that containers need. */
+static void add_machine_row(json_t *rows)
+{
+	struct err reason = { 0 };
+	const char *cpu = machine_pick_cpu(&reason);
+	cleanup(free) char *detail =
+		xasprintf("cpu %s%s%s", cpu ? cpu : "none", reason.code ? ": " : "", reason.text);
+
+	json_array_append_new(
+		rows, json_pack("{s:s, s:s, s:s, s:s, s:s}", "Check", "machine cpu", "Status",
+			      status_names[!cpu          ? HOST_MISSING
+					   : reason.code ? HOST_LIMITED
+							 : HOST_OK],
+			      "For", "machine run", "Detail", detail, "Mend", ""));
+}
+
 static void print_mends(const struct host_check *checks, size_t n)
 {
 	bool any = false;
@@ -115,6 +132,7 @@ static int run(struct cmd_call *call)
 	container = container_available(checks, n, &why);
 	isolations = isolation_rows(container, &why);
 	rows = check_rows(checks, n);
+	add_machine_row(rows);
 	if (print(o, isolations, rows, &err) < 0)
 		return cmd_fail(&err, 1);
 	if (output_is_table(o->format))

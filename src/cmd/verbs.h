@@ -55,6 +55,8 @@ extern const struct cmd cmd_volume_inspect;
 extern const struct cmd cmd_volume_rm;
 extern const struct cmd cmd_volume_prune;
 
+extern const struct cmd cmd_machine_run;
+
 extern const struct cmd cmd_system_df;
 extern const struct cmd cmd_system_prune;
 extern const struct cmd cmd_info;

@@ -68,7 +68,8 @@ struct cpu_type {
 	/* Adds what the cpu logged by itself to memory's log. Optional: a cpu without it calls memory_dirty(). */
 	int (*dirty_sync)(struct cpu *cpu, struct err *err);
 
-	/* NULL is allowed. All vCPUs before the cpu. Mandatory. */
+	/* NULL is allowed. All vCPUs before the cpu, and devices before it too: they let their lines go.
+	 * Mandatory. */
 	void (*vcpu_close)(struct vcpu *vcpu);
 	void (*close)(struct cpu *cpu);
 };

@@ -29,8 +29,8 @@ struct word {
 
 /* clang-format off */
 static const struct word words[] = {
-	/* fpu vme de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2 */
-	{ 1, 0, EDX, .v2 = 0x0789fbff, .v3 = 0, .host = 0 },
+	/* fpu de pse tsc msr pae mce cx8 apic sep mtrr pge mca cmov pat pse36 clflush mmx fxsr sse sse2; vme */
+	{ 1, 0, EDX, .v2 = 0x0789fbfd, .v3 = 0, .host = BIT(1) },
 	/* sse3 ssse3 cx16 sse4.1 sse4.2 x2apic popcnt tsc-deadline hypervisor;
 	 * fma movbe xsave avx f16c; pclmulqdq pcid aes rdrand */
 	{ 1, 0, ECX, .v2 = BIT(0) | BIT(9) | BIT(13) | BIT(19) | BIT(20) | BIT(21) | BIT(23) | BIT(24) | BIT(31),

@@ -4,7 +4,7 @@
  * cpu/'s table has.
  *
  * Threads: one (the caller's) makes, runs and frees it; machine_run() starts one thread a vCPU and ends
- * them. machine_stop() is for any thread and for signal handlers.
+ * them. machine_stop() and machine_power_button() are for any thread, not for signal handlers.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,30 +14,24 @@
 
 struct machine;
 
-struct machine_disk {
-	const char *path;
-	const char *format; /* NULL: by its first bytes */
-	bool readonly;
-};
-
 /* Borrowed until machine_new() returns. */
 struct machine_config {
-	const char *cpu;   /* "auto", "kvm", "soft" */
+	const char *cpu;   /* "auto", or one by its name */
 	const char *model; /* cpuid.h; NULL: "host" */
 	unsigned n_vcpus;
-	uint64_t memory;    /* bytes, a multiple of 1 MiB */
-	const char *kernel; /* bzImage, PVH or multiboot ELF */
-	const char *initrd; /* or NULL */
-	const char *append; /* kernel's command line, or NULL */
-	const struct machine_disk *disks;
-	unsigned n_disks;
-	int serial_in, serial_out; /* descriptors of the caller's; serial_in -1: none */
+	uint64_t memory;           /* bytes, a multiple of 1 MiB */
+	const char *kernel;        /* bzImage, PVH or multiboot ELF */
+	const char *initrd;        /* or NULL */
+	const char *append;        /* kernel's command line, or NULL */
+	int serial_in, serial_out; /* descriptors of the caller's; -1: none */
+	int escape;                /* a byte of serial_in that stops the machine, or -1 */
 	bool test_devices;         /* isa-debug-exit and what unit tests of processors expect */
 };
 
 enum machine_end {
 	MACHINE_POWER_OFF, /* the guest switched itself off */
 	MACHINE_RESET,     /* it asked for a reset */
+	MACHINE_PANIC,     /* it said so, by its panic device */
 	MACHINE_SHUTDOWN,  /* a processor's triple fault */
 	MACHINE_FATAL,     /* the cpu cannot go on: the error says why */
 	MACHINE_STOPPED,   /* machine_stop() */
@@ -46,13 +40,17 @@ enum machine_end {
 
 /* All that can be wrong is found here, with nothing left behind. */
 int machine_new(const struct machine_config *config, struct machine **ret, struct err *err);
-/* Until it ends. A negative value: it could not be started. */
+/* Until it ends, once. A negative value: it could not be started. For MACHINE_SHUTDOWN and MACHINE_FATAL *err says
+ * more. */
 int machine_run(struct machine *machine, enum machine_end *ret_end, int *ret_code, struct err *err);
 void machine_stop(struct machine *machine);
 /* Presses the power button: a guest that has ACPI shuts down. Any thread. */
 void machine_power_button(struct machine *machine);
 void machine_free(struct machine *machine);
 DEFINE_CLEANUP(machine_free, struct machine *);
+
+/* Which cpu "auto" takes here, or NULL; *reason is why not the best one, empty when it is that. */
+const char *machine_pick_cpu(struct err *reason);
 
 /* The name of the cpu that it runs on; and, when "auto" took another than the best, why, else "". */
 const char *machine_cpu_name(const struct machine *machine);

@@ -144,3 +144,24 @@ needs_root() {
 	run holm --root "$BATS_TEST_TMPDIR/root" version
 	assert_status 0
 }
+
+@test "doctor says which cpu a machine would have, and remembers what it measured of KVM" {
+	needs_root
+	run holm doctor
+	assert_match 'machine cpu +(ok|limited) +machine run +cpu (kvm|soft)'
+	[ -w /dev/kvm ] || skip "no /dev/kvm to measure"
+	# One line: this boot, and the verdict; another boot's, or none, is measured again.
+	local file=$HOLM_ROOT/run/kvm
+	run cat "$file"
+	assert_match "^$(cat /proc/sys/kernel/random/boot_id) ."
+	echo "$(cat /proc/sys/kernel/random/boot_id) good" > "$file"
+	run holm doctor
+	assert_match 'machine cpu +ok +machine run +cpu kvm'
+	echo "$(cat /proc/sys/kernel/random/boot_id) guest kernel code is lame" > "$file"
+	run holm doctor
+	assert_match 'machine cpu +limited +machine run +cpu soft: KVM is of no use here: guest kernel code is lame'
+	echo "another good" > "$file"
+	run holm doctor
+	run cat "$file"
+	assert_match "^$(cat /proc/sys/kernel/random/boot_id) ."
+}

@@ -14,13 +14,13 @@ _start:
 	gate64	0x40, wake
 	lidt	idtr
 	say	'1'
+	say	':'
 	mov	$APIC, %ebx
 	movl	$0x1ff, 0xf0(%rbx)	/* on */
 	movl	$0x01000000, 0x310(%rbx)
 	movl	$0x4500, 0x300(%rbx)	/* INIT to 1 */
 	movl	$0x01000000, 0x310(%rbx)
 	movl	$0x4609, 0x300(%rbx)	/* SIPI, page 9 */
-	say	':'
 1:	pause
 	cmpl	$1, ready
 	jne	1b

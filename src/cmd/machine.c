@@ -1,0 +1,209 @@
+/* `holm machine run`: a machine in the foreground, its serial console on the terminal. */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "cmd/cmd.h"
+#include "machine/machine.h"
+
+#define ESCAPE 0x1d /* ctrl-] */
+#define DEFAULT_MEMORY (INT64_C(512) << 20)
+
+/* Exit statuses; 0 is a machine that switched itself off. */
+enum { EXIT_TRIPLE_FAULT = 3, EXIT_PANIC = 4, EXIT_CPU = 5, EXIT_STOPPED = 6, EXIT_START = 125 };
+
+struct run_options {
+	const char *kernel, *initrd, *append, *cpu, *model;
+	int64_t cpus, memory;
+	bool test_devices;
+};
+
+static const struct cmd_option options[] = {
+	OPTION_WITH(struct run_options, kernel, OPT_STR, 'k', "kernel", "FILE",
+		"what to boot: a bzImage, or an ELF file with a PVH note or a multiboot header",
+		.complete = COMPLETE_FILE),
+	OPTION_WITH(struct run_options, initrd, OPT_STR, 'i', "initrd", "FILE",
+		"its initial RAM disk, or its first multiboot module", .complete = COMPLETE_FILE),
+	OPTION(struct run_options, append, OPT_STR, 'a', "append", "TEXT",
+		"the kernel's command line (console=ttyS0)"),
+	OPTION(struct run_options, cpus, OPT_INT, 'c', "cpus", "N", "processors (1)"),
+	OPTION(struct run_options, memory, OPT_SIZE, 'm', "memory", "SIZE", "RAM (512m)"),
+	OPTION(struct run_options, cpu, OPT_STR, 0, "cpu", "NAME",
+		"what executes the guest's code: auto, or insist on kvm or soft (auto)"),
+	OPTION_WITH(struct run_options, model, OPT_STR, 0, "cpu-model", "MODEL",
+		"which processor the guest sees (host)",
+		.choices = (const char *const[]){ "host", "x86-64-v2", "x86-64-v3", NULL }),
+	OPTION(struct run_options, test_devices, OPT_FLAG, 0, "test-devices", NULL,
+		"also the devices that test kernels expect: isa-debug-exit, testdev"),
+	OPTION_END
+};
+
+static struct termios saved;
+static bool raw;
+
+static void set_raw(void)
+{
+	struct termios t;
+
+	if (!isatty(STDIN_FILENO) || tcgetattr(STDIN_FILENO, &saved) < 0)
+		return;
+	t = saved;
+	cfmakeraw(&t);
+	raw = tcsetattr(STDIN_FILENO, TCSAFLUSH, &t) == 0;
+	if (raw)
+		fprintf(stderr, "The machine's console; ctrl-] ends it.\r\n");
+}
+
+static void restore(void)
+{
+	if (raw)
+		tcsetattr(STDIN_FILENO, TCSAFLUSH, &saved);
+	raw = false;
+}
+
+static sigset_t ending_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	return set;
+}
+
+/* The first presses the power button, the second ends the machine. */
+static void *signal_thread(void *data)
+{
+	sigset_t set = ending_signals();
+	int signo;
+
+	if (sigwait(&set, &signo) == 0)
+		machine_power_button(data);
+	if (sigwait(&set, &signo) == 0)
+		machine_stop(data);
+	return NULL;
+}
+
+/* Prints what the end was; the exit status. */
+static int report(enum machine_end end, int code, const struct err *why)
+{
+	struct err err;
+
+	switch (end) {
+	case MACHINE_POWER_OFF:
+	case MACHINE_RESET:
+		return 0;
+	case MACHINE_TEST_EXIT:
+		return code;
+	case MACHINE_STOPPED:
+		return EXIT_STOPPED;
+	case MACHINE_PANIC:
+		err_set(&err, EIO, "the guest's kernel panicked");
+		return cmd_fail(&err, EXIT_PANIC);
+	case MACHINE_SHUTDOWN:
+		err_set(&err, EIO, "the machine shut down: %s", why->text);
+		return cmd_fail(&err, EXIT_TRIPLE_FAULT);
+	case MACHINE_FATAL:
+		break;
+	}
+	err_set(&err, EIO, "the machine cannot go on: %s", why->text);
+	return cmd_fail(&err, EXIT_CPU);
+}
+
+static void say_cpu(const struct machine *m)
+{
+	if (machine_cpu_reason(m)[0])
+		fprintf(stderr, "holm: running on cpu '%s': %s\n", machine_cpu_name(m),
+			machine_cpu_reason(m));
+}
+
+/* One life of the machine, from power-on to its end or reset. */
+static int run_once(
+	const struct machine_config *config, bool first, enum machine_end *ret_end, int *ret_status)
+{
+	cleanup(machine_free) struct machine *m = NULL;
+	sigset_t set = ending_signals();
+	struct err err = { 0 };
+	pthread_t signals;
+	int r, code = 0;
+
+	r = machine_new(config, &m, &err);
+	if (r < 0) {
+		*ret_status = cmd_fail(&err, EXIT_START);
+		return r;
+	}
+	if (first) {
+		say_cpu(m);
+		set_raw();
+	}
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	r = -pthread_create(&signals, NULL, signal_thread, m);
+	if (r == 0) {
+		r = machine_run(m, ret_end, &code, &err);
+		pthread_cancel(signals);
+		pthread_join(signals, NULL);
+	}
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	if (r < 0 || *ret_end != MACHINE_RESET)
+		restore();
+	*ret_status = r < 0 ? cmd_fail(&err, EXIT_START) : report(*ret_end, code, &err);
+	return r;
+}
+
+static int run(struct cmd_call *call)
+{
+	const struct run_options *o = call->options;
+	struct machine_config config = { .cpu = o->cpu ? o->cpu : "auto",
+		.model = o->model,
+		.n_vcpus = 1,
+		.memory = (uint64_t)(o->memory ? o->memory : DEFAULT_MEMORY),
+		.kernel = o->kernel,
+		.initrd = o->initrd,
+		.append = o->append ? o->append : "console=ttyS0",
+		.serial_in = STDIN_FILENO,
+		.serial_out = STDOUT_FILENO,
+		.escape = isatty(STDIN_FILENO) ? ESCAPE : -1,
+		.test_devices = o->test_devices };
+	enum machine_end end = MACHINE_STOPPED;
+	bool first = true;
+	int r, status = 0;
+
+	if (!o->kernel)
+		return cmd_usage(call, "which --kernel?");
+	if (o->cpus < 0 || o->cpus > 64)
+		return cmd_usage(call, "--cpus: a machine has 1 to 64");
+	config.n_vcpus = o->cpus ? (unsigned)o->cpus : 1;
+	/* Where what was measured of KVM is kept; it is measured again without. */
+	cmd_paths(NULL);
+	do {
+		r = run_once(&config, first, &end, &status);
+		first = false;
+	} while (r >= 0 && end == MACHINE_RESET);
+	return status;
+}
+
+const struct cmd cmd_machine_run = {
+	.name = "machine run",
+	.group = "Machines",
+	.args = "",
+	.summary = "Boot a kernel in a machine of its own, its serial console on the terminal",
+	.description =
+		"The machine is a PC (Q35's devices) booted without firmware. It runs on KVM where KVM "
+		"really executes a kernel's code on the processor, which is measured once a boot of "
+		"the host, else on a CPU made of software, and says so. A reset boots it again.\n\n"
+		"On a terminal ctrl-] ends the machine. SIGTERM, SIGINT and SIGHUP press its power "
+		"button, and end it the second time.\n\n"
+		"The exit status is 0 when the guest switched the machine off, 3 after a triple fault, "
+		"4 when its kernel panicked (and has a pvpanic driver to say so), 5 when the cpu cannot "
+		"go on, 6 when it was ended from outside, 125 when it could not be started.",
+	.examples = "holm machine run --kernel vmlinuz --initrd initrd.img --memory 1g --cpus 2",
+	.options = options,
+	.options_size = sizeof(struct run_options),
+	.flags = CMD_NO_STORE,
+	.run = run,
+};

@@ -1,0 +1,30 @@
+#pragma once
+/*
+ * Booting a kernel without firmware: puts it, its initial RAM disk, its command line and what firmware would tell
+ * it into guest memory, and says in which state the boot processor begins. Kernels: Linux bzImage by the 64-bit
+ * boot protocol, ELF with a PVH note, ELF with a multiboot header.
+ *
+ * Files are foreign: every size in them is checked against the file and guest memory.
+ */
+#include <stdint.h>
+
+#include "base/err.h"
+#include "cpu/state.h"
+#include "memory/memory.h"
+
+struct boot_config {
+	const char *kernel;
+	const char *initrd; /* or NULL */
+	const char *append; /* command line; NULL: "" */
+	uint64_t rsdp;      /* gpa of the ACPI tables' root */
+};
+
+/* The low memory that boots use; free again for the guest. The kernel may be anywhere above BOOT_LOW_END. */
+#define BOOT_TABLES 0x1000u
+#define BOOT_LOW_END 0x9fc00u
+#define BOOT_ROM 0xe0000u /* firmware's tables: not the guest's */
+#define BOOT_ROM_BYTES 0x20000u
+
+/* Sets the registers in *state, which is as after power-up. */
+int boot_load(struct memory *m, const struct boot_config *config, struct cpu_state *state,
+	struct err *err);
