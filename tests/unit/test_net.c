@@ -33,7 +33,7 @@
 #include "net/net.h"
 #include "net/nft.h"
 
-#define WAIT_MS 5000 /* for what must come */
+#define WAIT_MS 20000 /* for what must come */
 #define NEVER_MS 150 /* for what must not */
 
 static char root_path[64];
