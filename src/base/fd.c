@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -218,6 +219,28 @@ ssize_t fd_recv(int sock, void *data, size_t len, int *fds, size_t n_fds)
 		return -errno;
 	take_received(&msg, fds, n_fds);
 	return n;
+}
+
+int fd_from_child(int (*open)(const void *data), const void *data)
+{
+	int pair[2], fd = -1, status = 0;
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	pid = fork();
+	if (pid == 0) {
+		int r = open(data);
+		int e = r < 0 ? -r : 0;
+		_exit(fd_send(pair[1], &e, sizeof(e), &r, e ? 0 : 1) < 0);
+	}
+	fd_close(pair[1]);
+	if (pid < 0 || fd_recv(pair[0], &status, sizeof(status), &fd, 1) <= 0)
+		status = EIO;
+	fd_close(pair[0]);
+	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	return fd >= 0 ? fd : -(status ? status : EIO);
 }
 
 int file_read(int dirfd, const char *path, size_t max, struct buf *out)

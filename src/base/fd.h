@@ -30,6 +30,10 @@ int fd_send(int sock, const void *data, size_t len, const int *fds, size_t n_fds
 /* Returns the byte count, 0 at the end. fds not sent are set to -1. */
 ssize_t fd_recv(int sock, void *data, size_t len, int *fds, size_t n_fds);
 
+/* What `open` returns in a child process, which may change its namespaces first: a descriptor, the caller's,
+ * or -errno. The child runs nothing else. */
+int fd_from_child(int (*open)(const void *data), const void *data);
+
 #define FILE_SYNC 1u       /* fsync the file before, and the directory after the rename */
 #define FILE_NO_REPLACE 2u /* -EEXIST when the path is there */
 

@@ -68,6 +68,7 @@ struct bundle_mount {
 	char *destination, *type, *source;
 	char **options;
 	struct record_list uid_mappings, gid_mappings; /* struct bundle_id_map */
+	char *source_namespace; /* ours: a mount namespace in which a bind's source is meant, or NULL */
 };
 
 struct bundle_hook {

@@ -114,6 +114,7 @@ static const struct record_field bundle_mount_fields[] = {
 	RECORD(T, options, "options", RECORD_STRV),
 	LIST(T, uid_mappings, "uidMappings", bundle_id_map),
 	LIST(T, gid_mappings, "gidMappings", bundle_id_map),
+	RECORD(T, source_namespace, "holmSourceNamespace", RECORD_STR),
 	RECORD_END,
 };
 #undef T

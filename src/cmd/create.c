@@ -25,17 +25,36 @@ static int open_cidfile(const char *path, struct err *err)
 	return err_errno(err, "--cidfile: make '%s'", path);
 }
 
-/* Containers whose namespaces are to be shared: there now, though they need to run only at the start. */
-static int check_others(struct db *db, const struct instance_config *c, struct err *err)
+static int check_shareable(const struct instance *other, struct err *err)
 {
-	const char *const modes[] = { c->network_mode, c->pid_mode, c->ipc_mode };
+	const char *mode = other->config.ipc_mode ?: "";
+
+	if (strcmp(mode, "private") != 0 && strcmp(mode, "none") != 0)
+		return 0;
+	return err_set(err, EINVAL,
+		"its IPC namespace is %s: make '%s' with --ipc shareable to share it", mode,
+		other->config.name);
+}
+
+/* Containers whose namespaces are to be shared: there now, though they need to run only at the start, and
+ * known by id from now on, whatever names come to be. */
+static int resolve_others(struct db *db, struct instance_config *c, struct err *err)
+{
+	char **modes[] = { &c->network_mode, &c->pid_mode, &c->ipc_mode };
 
 	for (size_t n = 0; n < ARRAY_SIZE(modes); n++) {
 		cleanup(instance_free) struct instance *other = NULL;
-		if (!modes[n] || strncmp(modes[n], "container:", 10) != 0)
+		char **mode = modes[n];
+		int r;
+		if (!*mode || strncmp(*mode, "container:", 10) != 0)
 			continue;
-		if (instance_find(db, modes[n] + 10, &other, err) < 0)
-			return err_wrap(err, "cannot join '%s'", modes[n]);
+		r = instance_find(db, *mode + 10, &other, err);
+		if (r == 0 && mode == &c->ipc_mode)
+			r = check_shareable(other, err);
+		if (r < 0)
+			return err_wrap(err, "cannot join '%s'", *mode);
+		free(*mode);
+		*mode = xasprintf("container:%s", other->config.id);
 	}
 	return 0;
 }
@@ -47,7 +66,7 @@ static int create(const struct run_options *o, struct instance_config *c, struct
 
 	if (!db)
 		return err->code ? -err->code : -EIO;
-	r = check_others(db, c, err);
+	r = resolve_others(db, c, err);
 	return r < 0 ? r : instance_create(db, c, err);
 }
 

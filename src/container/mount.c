@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/magic.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -144,6 +145,17 @@ static int set_idmap(const struct bundle *b, struct mount_item *item, struct err
 	return err_errno(err, "map the ids of '%s'", item->mount->source);
 }
 
+/* In a child: links on the way lead where they lead in that namespace, not on the host. */
+static int tree_open_there(const void *data)
+{
+	const struct mount_item *item = data;
+	int ns = open(item->mount->source_namespace, O_RDONLY | O_CLOEXEC);
+
+	if (ns < 0 || setns(ns, CLONE_NEWNS) < 0)
+		return -errno;
+	return tree_open(AT_FDCWD, item->mount->source, item->options.recursive);
+}
+
 static int prepare_bind(
 	const struct bundle *b, int bundle_dir, struct mount_item *item, struct err *err)
 {
@@ -156,7 +168,8 @@ static int prepare_bind(
 
 	if (!m->source || !*m->source)
 		return err_set(err, EINVAL, "a bind mount needs a source");
-	item->tree = tree_open(bundle_dir, m->source, o->recursive);
+	item->tree = m->source_namespace ? fd_from_child(tree_open_there, item)
+					 : tree_open(bundle_dir, m->source, o->recursive);
 	if (item->tree < 0)
 		return err_code(err, item->tree, "source '%s'", m->source);
 	if (fstat(item->tree, &st) < 0)

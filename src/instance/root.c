@@ -13,9 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -56,42 +54,27 @@ static const char *shorten(const char *path, const char *base)
 	return strncmp(path, base, len) == 0 && path[len] == '/' ? path + len + 1 : path;
 }
 
-static int mount_in_child(char *const *layers, const char *upper, const char *work)
+struct overlay {
+	char *const *layers;
+	const char *upper, *work;
+};
+
+static int mount_in_child(const void *data)
 {
+	const struct overlay *o = data;
 	cleanup(buf_free) struct buf options = { 0 };
 	cleanup(free) char *base = xasprintf("%s/layers", paths_root());
 
 	buf_adds(&options, "lowerdir=");
-	for (size_t n = strv_len(layers); n-- > 0;)
-		buf_addf(&options, "%s%s", shorten(layers[n], base), n ? ":" : "");
-	if (upper)
-		buf_addf(&options, ",upperdir=%s,workdir=%s", upper, work);
+	for (size_t n = strv_len(o->layers); n-- > 0;)
+		buf_addf(&options, "%s%s", shorten(o->layers[n], base), n ? ":" : "");
+	if (o->upper)
+		buf_addf(&options, ",upperdir=%s,workdir=%s", o->upper, o->work);
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 		chdir(base) < 0 || mount("overlay", "/mnt", "overlay", 0, options.data) < 0)
 		return -errno;
-	return (int)syscall(SYS_open_tree, AT_FDCWD, "/mnt", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-}
-
-static int mount_by_child(char *const *layers, const char *upper, const char *work)
-{
-	int pair[2], fd = -1, status = 0;
-	pid_t pid;
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-		return -errno;
-	pid = fork();
-	if (pid == 0) {
-		int r = mount_in_child(layers, upper, work);
-		int e = r < 0 ? -r : 0;
-		_exit(fd_send(pair[1], &e, sizeof(e), &r, e ? 0 : 1) < 0);
-	}
-	fd_close(pair[1]);
-	if (pid < 0 || fd_recv(pair[0], &status, sizeof(status), &fd, 1) <= 0)
-		status = EIO;
-	fd_close(pair[0]);
-	if (pid > 0)
-		waitpid(pid, NULL, 0);
-	return fd >= 0 ? fd : -(status ? status : EIO);
+	int fd = (int)syscall(SYS_open_tree, AT_FDCWD, "/mnt", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	return fd < 0 ? -errno : fd;
 }
 
 int root_mount(char *const *layers, const char *upper, const char *work, struct err *err)
@@ -104,7 +87,7 @@ int root_mount(char *const *layers, const char *upper, const char *work, struct 
 	else
 		fd = mount_by_fsconfig(layers, upper, work);
 	if (fd == -EINVAL || fd == -ENOSYS)
-		fd = mount_by_child(layers, upper, work);
+		fd = fd_from_child(mount_in_child, &(struct overlay){ layers, upper, work });
 	return fd < 0 ? err_code(err, fd, "mount the root file system") : fd;
 }
 

@@ -13,10 +13,19 @@
 
 #include "base/alloc.h"
 #include "base/fd.h"
+#include "base/paths.h"
 #include "base/strv.h"
 #include "instance/volume.h"
 
 #define DEFAULT_SHM (64 << 20)
+
+/* Of a mode "container:ID" the id, else NULL. */
+static const char *other_container(const char *mode)
+{
+	static const char prefix[] = "container:";
+
+	return mode && strncmp(mode, prefix, strlen(prefix)) == 0 ? mode + strlen(prefix) : NULL;
+}
 
 static struct bundle_mount *add(struct bundle *b, const char *target, const char *type,
 	const char *source, const char *options)
@@ -40,8 +49,24 @@ static const struct instance_mount *mount_at(const struct instance_config *c, co
 	return NULL;
 }
 
-static void default_mounts(const struct instance_config *c, struct bundle *b)
+/* POSIX shared memory goes with the IPC namespace: the other container's /dev/shm. */
+static int shared_memory_of(struct db *db, const char *other, struct bundle *b, struct err *err)
 {
+	cleanup(instance_free) struct instance *i = NULL;
+	struct bundle_mount *m;
+	int r = instance_find(db, other, &i, err);
+
+	if (r < 0)
+		return r;
+	m = add(b, "/dev/shm", "bind", "/dev/shm", "bind");
+	m->source_namespace = xasprintf("/proc/%lld/ns/mnt", (long long)i->state.run.pid);
+	return 0;
+}
+
+static int default_mounts(
+	struct db *db, const struct instance_config *c, struct bundle *b, struct err *err)
+{
+	const char *other = other_container(c->ipc_mode);
 	int64_t shm = c->limits.shm_size ? c->limits.shm_size : DEFAULT_SHM;
 	cleanup(free) char *shm_options =
 		xasprintf("nosuid,noexec,nodev,mode=1777,size=%lld", (long long)shm);
@@ -59,10 +84,15 @@ static void default_mounts(const struct instance_config *c, struct bundle *b)
 		add(b, "/dev/mqueue", "bind", "/dev/mqueue", "rbind");
 	else if (!host_ipc)
 		add(b, "/dev/mqueue", "mqueue", "mqueue", "nosuid,noexec,nodev");
-	if (host_ipc && !mount_at(c, "/dev/shm"))
+	if (mount_at(c, "/dev/shm"))
+		return 0;
+	if (other)
+		return shared_memory_of(db, other, b, err);
+	if (host_ipc)
 		add(b, "/dev/shm", "bind", "/dev/shm", "rbind");
-	else if (!mount_at(c, "/dev/shm"))
+	else
 		add(b, "/dev/shm", "tmpfs", "shm", shm_options);
+	return 0;
 }
 
 static int bind(struct bundle *b, const struct instance_mount *m, const char *source, bool idmap,
@@ -165,21 +195,29 @@ static int asked_mounts(
 	return r;
 }
 
+/* Of whose network it is: who shares another's has its names too (Docker). */
+static char *network_files_dir(const struct instance *i)
+{
+	const char *other = other_container(i->config.network_mode);
+
+	return other ? xasprintf("%s/instances/%s", paths_root(), other) : xstrdup(i->dir);
+}
+
 int spec_mounts(struct db *db, const struct instance *i, struct bundle *b, struct err *err)
 {
 	static const char *const files[] = { "hosts", "hostname", "resolv.conf" };
 	const struct instance_config *c = &i->config;
-	int r;
-
-	default_mounts(c, b);
+	cleanup(free) char *dir = network_files_dir(i);
+	int r = default_mounts(db, c, b, err);
+	if (r < 0)
+		return r;
 	for (size_t n = 0; n < ARRAY_SIZE(files); n++) {
 		cleanup(free) char *target = xasprintf("/etc/%s", files[n]);
-		cleanup(free) char *source = xasprintf("%s/%s", i->dir, files[n]);
+		cleanup(free) char *source = xasprintf("%s/%s", dir, files[n]);
 		if (!mount_at(c, target))
 			add(b, target, "bind", source, "rbind,rprivate,rw");
 	}
-	r = asked_mounts(db, c, b, err);
-	return r;
+	return asked_mounts(db, c, b, err);
 }
 
 static int write_text(const struct instance *i, const char *name, const char *text, struct err *err)
@@ -299,6 +337,8 @@ int spec_network_files(const struct instance *i, struct err *err)
 	cleanup(free) char *line = NULL;
 	int r;
 
+	if (other_container(i->config.network_mode))
+		return 0;
 	if (!name && gethostname(host, sizeof(host)) == 0)
 		name = host;
 	line = xasprintf("%s\n", name ? name : "localhost");

@@ -347,6 +347,7 @@ int supervisor_kill(struct supervisor *s, int signo, struct err *err)
 
 	if (signo == SIGKILL || signo == signal_parse(s->i->config.stop_signal)) {
 		s->stopping = true;
+		s->restart_wanted = false; /* whoever asked for it: this is the later word */
 		s->i->state.stopped_by_user = true;
 	}
 	if (s->restart_timer) {

@@ -24,6 +24,7 @@ streak() { holm inspect -f '{{.State.Health.FailingStreak}}' "$name"; }
 probes() { cat "$T/probes" 2> /dev/null | wc -l; }
 probed() { [ "$(probes)" -ge "$1" ]; }
 restarts() { holm inspect -f '{{.RestartCount}}' "$name"; }
+is_over() { [ "$(holm inspect -f '{{.State.Status}}' "$name")" = exited ]; }
 restarted() { [ "$(restarts)" -ge "$1" ]; }
 
 @test "starting, healthy, unhealthy and healthy again" {
@@ -251,6 +252,21 @@ restarted() { [ "$(restarts)" -ge "$1" ]; }
 	run holm run --restart on-unhealthy --no-healthcheck "$IMAGE" true
 	assert_status 125
 	assert_one_line
+}
+
+@test "restart on unhealthy: kill and rm -f have the last word" {
+	name=$(unique)
+	holm run -d --network none --name "$name" --health-cmd false --health-interval 100ms --health-retries 1 \
+		--restart on-unhealthy --stop-timeout 60 "$IMAGE" sh -c 'trap "" TERM; while :; do sleep 0.1; done'
+	# It has been told to stop, and does not.
+	eventually is unhealthy
+	HOLM_TIMEOUT=20 holm kill "$name"
+	eventually is_over
+	holm start "$name"
+	eventually is unhealthy
+	HOLM_TIMEOUT=20 holm rm -f "$name"
+	run holm inspect "$name"
+	assert_status 1
 }
 
 @test "without it an unhealthy container is left alone" {

@@ -249,3 +249,22 @@ clean() {
 	net rm -f moved
 	net network rm first second
 }
+
+@test "a restart takes its link back from a namespace that is still there" {
+	local name
+	name=$(unique)
+	net network create "$name" > /dev/null
+	net run -d --name "$name" --network "$name" "$IMAGE" sleep 100
+	net run -d --name "$name-guest" --network "container:$name" "$IMAGE" sleep 100
+	net restart -t 0 "$name"
+	run net exec "$name" sh -c 'cat /sys/class/net/eth0/carrier'
+	assert_output 1
+	# Many times in a row: the kernel is slower than we are.
+	for _ in $(seq 10); do
+		net restart -t 0 "$name"
+	done
+	run net inspect -f '{{.State.Running}}' "$name"
+	assert_output true
+	net rm -f "$name" "$name-guest"
+	net network rm "$name"
+}

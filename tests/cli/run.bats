@@ -146,6 +146,46 @@ terminal() { "$PROJECT/tests/cli/terminal.py" "$HOLM" "$@"; }
 	assert_output "$(readlink /proc/self/ns/pid /proc/self/ns/net /proc/self/ns/uts /proc/self/ns/ipc)"
 }
 
+@test "a shared network brings its names along" {
+	local name
+	name=$(unique)
+	holm run -d --name "$name" --hostname first --add-host other:192.0.2.7 "$IMAGE" sleep 100
+	run holm run --rm --network "container:$name" "$IMAGE" sh -c 'hostname; cat /etc/hostname; getent hosts other first'
+	assert_match '^first
+first
+192\.0\.2\.7 '
+	assert_match ' first$'
+	# Known by id: a name that another takes is not followed.
+	holm create --name "$name-2" --network "container:$name" "$IMAGE" true
+	holm rename "$name" "$name-3"
+	run holm start -a "$name-2"
+	assert_status 0
+	holm rm -f "$name-2" "$name-3"
+}
+
+@test "a shared IPC namespace brings its shared memory along, and nothing of the host" {
+	local name
+	name=$(unique)
+	holm run -d --name "$name" --shm-size 1m "$IMAGE" sh -c 'echo theirs > /dev/shm/x; exec sleep 100'
+	eventually holm exec "$name" test -s /dev/shm/x
+	run holm run --rm --ipc "container:$name" "$IMAGE" sh -c 'cat /dev/shm/x; df -k /dev/shm | tail -n 1; echo ours > /dev/shm/y'
+	assert_match '^theirs
+.* 1024 '
+	run holm exec "$name" cat /dev/shm/y
+	assert_output ours
+	# A link in its place leads nowhere but into the other container.
+	holm exec --privileged "$name" sh -c 'umount /dev/shm && rmdir /dev/shm && ln -s /etc /dev/shm && echo inside > /etc/mark'
+	run holm run --rm --ipc "container:$name" "$IMAGE" cat /dev/shm/mark
+	assert_output inside
+	holm rm -f "$name"
+	holm run -d --name "$name" --ipc private "$IMAGE" sleep 100
+	run holm run --rm --ipc "container:$name" "$IMAGE" true
+	assert_status 125
+	assert_one_line
+	assert_match 'its IPC namespace is private'
+	holm rm -f "$name"
+}
+
 @test "a reader that goes away ends us, not the container" {
 	local name
 	name=$(unique)
