@@ -581,6 +581,14 @@ int open_parent_in_root(int rootfd, const char *path, bool make, const char **re
 		    : open_in_root(rootfd, parent, O_PATH | O_DIRECTORY, 0);
 }
 
+bool path_is_mount(int dirfd, const char *name)
+{
+	struct statx st;
+
+	return statx(dirfd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, 0, &st) == 0 &&
+	       st.stx_attributes & STATX_ATTR_MOUNT_ROOT;
+}
+
 int lock_file(int dirfd, const char *path, bool wait)
 {
 	cleanup(fd_close) int fd =

@@ -47,6 +47,10 @@ int file_put(int dirfd, const char *path, const char *text);
 int file_get_line(int dirfd, const char *path, char *line, size_t size);
 int file_get_u64(int dirfd, const char *path, uint64_t *ret);
 
+/* Whether something is mounted upon a name. The kernel refuses to remove or replace it only in our own mount
+ * namespace; in another's, and in a tree that is in none, that would unmount it. */
+bool path_is_mount(int dirfd, const char *name);
+
 /* mkdir -p. Existing directories are left as they are. */
 int dir_make(const char *path, mode_t mode);
 /* rm -rf below dirfd, following no link and crossing no mount; a missing name is not an error. */

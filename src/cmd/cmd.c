@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -254,6 +255,9 @@ int cmd_main(const struct cmd *const *table, int argc, char **argv)
 	int r;
 
 	the_table = table;
+	/* Modes in the store are what they are said to be: the caller's mask would hide files from the
+	 * users of containers. What is written for the caller alone is 0600. */
+	umask(022);
 	open_standard_fds();
 	if (argc < 1)
 		return 1;

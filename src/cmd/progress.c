@@ -50,10 +50,10 @@ int output_confirm(bool force, const char *question, struct err *err)
 
 	if (force)
 		return 1;
-	if (!isatty(STDIN_FILENO))
-		return err_set(err, ENOTTY, "there is no terminal to ask at: add --force");
 	fprintf(stderr, "%s [y/N] ", question);
-	if (!fgets(answer, sizeof(answer), stdin))
-		return 0;
+	if (!fgets(answer, sizeof(answer), stdin)) {
+		fputc('\n', stderr);
+		return err_set(err, ENOTTY, "there is no answer to read: add --force");
+	}
 	return answer[0] == 'y' || answer[0] == 'Y';
 }

@@ -65,6 +65,10 @@ static int set_source(const char *option, const char *text, const char *source,
 	if (source[0] == '/' || source[0] == '.') {
 		m->type = xstrdup("bind");
 		m->source = path_absolute(source);
+		if (!m->source)
+			return err_set(err, ENOENT,
+				"%s: '%s': the current directory is gone: change to another, or write an absolute path",
+				option, text);
 		return 0;
 	}
 	if (*source && !name_valid(source))

@@ -163,10 +163,15 @@ const struct cmd_option run_option_rows[] = {
 char *path_absolute(const char *path)
 {
 	cleanup(free) char *cwd = path[0] == '/' ? xstrdup("") : getcwd(NULL, 0);
-	cleanup(free) char *joined = xasprintf("%s/%s", cwd ? cwd : "", path);
-	cleanup(strv_free) char **parts = strv_split(joined, '/');
+	cleanup(free) char *joined = NULL;
+	cleanup(strv_free) char **parts = NULL;
 	struct buf clean = { 0 };
 
+	/* Removed, or out of reach: "(unreachable)/...". */
+	if (!cwd || (*cwd && *cwd != '/'))
+		return NULL;
+	joined = xasprintf("%s/%s", cwd, path);
+	parts = strv_split(joined, '/');
 	strv_foreach (part, parts) {
 		if (!**part || strcmp(*part, ".") == 0)
 			continue;

@@ -114,5 +114,6 @@ int signal_option(const char *text, const char **ret_name, struct err *err);
 /* The whole of `create`: resolves, checks, creates, writes --cidfile. config->id is set. */
 int run_create(
 	const struct run_options *o, char *const *args, struct instance_config *c, struct err *err);
-/* Textually: no "//", "/./", "/../"; relative paths from the working directory. The caller frees. */
+/* Textually: no "//", "/./", "/../"; relative paths from the working directory, NULL when that is gone. The
+ * caller frees. */
 char *path_absolute(const char *path);

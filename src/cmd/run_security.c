@@ -74,6 +74,10 @@ static int add_seccomp(const char *value, char ***list, struct err *err)
 		return 0;
 	}
 	path = path_absolute(value);
+	if (!path)
+		return err_set(err, ENOENT,
+			"--security-opt: seccomp profile '%s': the current directory is gone",
+			value);
 	profile = json_read(AT_FDCWD, path, err);
 	if (!profile)
 		return err_wrap(err, "--security-opt: seccomp profile");

@@ -149,7 +149,9 @@ int place_clear(struct extractor *x, const struct tar_entry *e, const char *name
 			e->type == TAR_DIR ? "a " : "a non-");
 	/* A kept parent may have been reached through this. */
 	x->parent_stale |= S_ISDIR(st.st_mode) || S_ISLNK(st.st_mode);
-	if (S_ISDIR(st.st_mode))
+	if (path_is_mount(x->parent, name))
+		r = -EBUSY;
+	else if (S_ISDIR(st.st_mode))
 		r = dir_remove(x->parent, name);
 	else
 		r = unlinkat(x->parent, name, 0) < 0 && errno != ENOENT ? -errno : 0;

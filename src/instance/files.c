@@ -122,7 +122,7 @@ static int open_source(const struct place *p, bool follow, struct source *s, str
 	return 0;
 }
 
-/* Into a file that keeps its identity: one behind a link, or mounted (/etc/hosts). */
+/* Into a file behind a link, which keeps its identity. */
 static int overwrite(int source, int target, const char *path, struct err *err)
 {
 	char from[64], to[64];
@@ -151,7 +151,6 @@ static int copy_over(const struct source *s, const struct place *to, int target,
 	cleanup(fd_close) int parent = -1;
 	char name[NAME_MAX + 1];
 	struct stat st;
-	int r;
 
 	if (S_ISDIR(s->st.st_mode))
 		return err_set(err, ENOTDIR, "cannot copy a directory to the file '%s'", to->path);
@@ -163,10 +162,7 @@ static int copy_over(const struct source *s, const struct place *to, int target,
 	if (fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode) &&
 		S_ISREG(s->st.st_mode))
 		return overwrite(s->fd, target, to->path, err);
-	r = tree_copy(s->fd, parent, name, how, err);
-	if (r == -EBUSY && S_ISREG(s->st.st_mode))
-		r = overwrite(s->fd, target, to->path, err);
-	return r;
+	return tree_copy(s->fd, parent, name, how, err);
 }
 
 static int copy_into(const struct source *s, const struct place *to, const struct tree_copy *how,
@@ -228,7 +224,7 @@ int files_copy_out(struct db *db, struct instance *i, const char *path, bool fol
 		.gid = getegid(),
 		.replace = true };
 	cleanup(fd_close) int root = -1;
-	int r = instance_root(db, i, &root, &how.from_base, err);
+	int r = instance_root(db, i, /* volumes= */ true, &root, &how.from_base, err);
 
 	if (r < 0)
 		return r;
@@ -278,7 +274,7 @@ static int open_writable(
 	if (i->config.read_only && !instance_running(i))
 		return err_set(
 			err, EROFS, "the root file system of '%s' is read-only", i->config.name);
-	return instance_root(db, i, ret_root, ret_base, err);
+	return instance_root(db, i, /* volumes= */ true, ret_root, ret_base, err);
 }
 
 int files_copy_in(struct db *db, struct instance *i, const char *host_path, const char *path,
@@ -304,7 +300,7 @@ int files_copy_out_tar(struct db *db, struct instance *i, const char *path, int 
 	cleanup(tar_writer_close) struct tar_writer *writer = NULL;
 	cleanup(fd_close) int root = -1, parent = -1;
 	struct place from = { .path = path };
-	int r = instance_root(db, i, &root, &options.base, err);
+	int r = instance_root(db, i, /* volumes= */ true, &root, &options.base, err);
 
 	from.root = root;
 	if (r == 0)
@@ -351,7 +347,7 @@ int files_export(struct db *db, struct instance *i, int fd, struct err *err)
 {
 	cleanup(fd_close) int root = -1;
 	uint32_t base;
-	int r = instance_root(db, i, &root, &base, err);
+	int r = instance_root(db, i, /* volumes= */ false, &root, &base, err);
 
 	return r < 0 ? r : image_export_tree(root, base, fd, err);
 }

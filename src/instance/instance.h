@@ -121,10 +121,11 @@ int instance_network_connect(
 int instance_network_disconnect(
 	struct db *db, struct instance *i, const char *network, bool force, struct err *err);
 
-/* A descriptor of its root file system: the running process's own, else an overlay mounted nowhere. Only in
- * the former ids are shifted for a user namespace: by *ret_base, else 0 (image/shift.h). */
-int instance_root(
-	struct db *db, struct instance *i, int *ret_fd, uint32_t *ret_base, struct err *err);
+/* A descriptor of its root file system: the running process's own, else an overlay mounted nowhere, with
+ * its volumes and binds when asked for. Only in the former ids are shifted for a user namespace: by
+ * *ret_base, else 0 (image/shift.h). */
+int instance_root(struct db *db, struct instance *i, bool volumes, int *ret_fd, uint32_t *ret_base,
+	struct err *err);
 
 /* All records of an instance as Docker's `inspect` shows it; the caller owns it. */
 json_t *instance_inspect(struct db *db, struct instance *i);

@@ -1,7 +1,8 @@
 /*
  * The root file system of an instance as a descriptor. A running one's is its first process' own; a
  * stopped one's is an overlay of its layers, mounted detached (fsmount(2)): it has no place in any
- * mount namespace and goes away with the descriptor, so nothing is left whatever dies.
+ * mount namespace and goes away with the descriptor, so nothing is left whatever dies. For `cp` its
+ * volumes and binds are laid over it.
  */
 #include "instance/root.h"
 
@@ -13,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -21,6 +23,8 @@
 #include "base/fd.h"
 #include "base/paths.h"
 #include "base/strv.h"
+#include "instance/spec.h"
+#include "instance/volume.h"
 
 static int configure(int fs, const char *key, const char *value)
 {
@@ -91,8 +95,157 @@ int root_mount(char *const *layers, const char *upper, const char *work, struct 
 	return fd < 0 ? err_code(err, fd, "mount the root file system") : fd;
 }
 
-int instance_root(
-	struct db *db, struct instance *i, int *ret_fd, uint32_t *ret_base, struct err *err)
+/* A stopped instance's volumes and binds, laid over its root in a mount namespace of a child's: mounts
+ * that are nowhere take others upon them only since Linux 6.15. */
+struct laid {
+	const struct instance_config *config;
+	struct mount_source {
+		int tree; /* a detached copy of what is to be mounted */
+		const char *target;
+	} * sources;
+	size_t n;
+	int root;
+	const char *place; /* a directory of ours to mount upon */
+};
+
+static void laid_done(struct laid *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		fd_close(l->sources[i].tree);
+	free(l->sources);
+	fd_close(l->root);
+}
+DEFINE_CLEANUP_OBJECT(laid_done, struct laid);
+
+static int move_onto(int tree, int dest)
+{
+	const unsigned flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
+
+	return (int)syscall(SYS_move_mount, tree, "", dest, "", flags) < 0 ? -errno : 0;
+}
+
+static int clone_tree(int dirfd, const char *path, unsigned flags)
+{
+	int fd = (int)syscall(
+		SYS_open_tree, dirfd, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | flags);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* The place of a mount, made where the instance has never been started. */
+static int open_target(int root, const char *path, bool is_dir)
+{
+	cleanup(fd_close) int parent = -1, made = -1;
+	const char *name;
+	int fd = open_in_root(root, path, O_PATH, 0);
+
+	if (fd != -ENOENT)
+		return fd;
+	parent = open_parent_in_root(root, path, /* make= */ true, &name);
+	if (parent < 0)
+		return parent;
+	if (is_dir && mkdirat(parent, name, 0755) < 0)
+		return -errno;
+	if (!is_dir) {
+		made = openat(
+			parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+		if (made < 0)
+			return -errno;
+	}
+	return open_in_root(root, path, O_PATH, 0);
+}
+
+static int lay(int root, const struct mount_source *m)
+{
+	cleanup(fd_close) int dest = -1;
+	struct stat st;
+
+	if (fstat(m->tree, &st) < 0)
+		return -errno;
+	dest = open_target(root, m->target, S_ISDIR(st.st_mode));
+	return dest < 0 ? dest : move_onto(m->tree, dest);
+}
+
+static int lay_in_child(const void *data)
+{
+	const struct laid *l = data;
+	cleanup(fd_close) int place = -1, root = -1;
+	int r = 0;
+
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return -errno;
+	umask(022);
+	place = open(l->place, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (place < 0)
+		return -errno;
+	r = move_onto(l->root, place);
+	root = open(l->place, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	for (size_t i = 0; r == 0 && i < l->n; i++)
+		r = lay(root, &l->sources[i]);
+	return r < 0 ? r : clone_tree(root, "", AT_RECURSIVE | AT_EMPTY_PATH);
+}
+
+static int open_volume(struct db *db, const char *name, struct err *err)
+{
+	cleanup(volume_free) struct volume *v = NULL;
+	int r = volume_find(db, name, &v, err);
+
+	if (r < 0)
+		return r;
+	if (map_get(v->options, "device") || map_get(v->options, "type"))
+		return err_set(err, ENOTSUP,
+			"volume '%s' is mounted only while the container runs: start it first",
+			name);
+	r = clone_tree(AT_FDCWD, v->mountpoint, 0);
+	return r < 0 ? err_code(err, r, "open volume '%s'", name) : r;
+}
+
+static int open_mount(struct db *db, const struct instance_mount *m, struct err *err)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
+	bool volume = strcmp(m->type, "volume") == 0;
+	cleanup(fd_close) int tree =
+		volume ? open_volume(db, m->source, err)
+		       : clone_tree(AT_FDCWD, m->source, m->non_recursive ? 0 : AT_RECURSIVE);
+
+	if (tree < 0)
+		return volume ? tree : err_code(err, tree, "bind source '%s'", m->source);
+	if (m->read_only && syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH | AT_RECURSIVE,
+				    &attr, sizeof(attr)) < 0)
+		return err_errno(err, "make '%s' read-only", m->target);
+	return take_fd(tree);
+}
+
+static int open_mounts(struct db *db, struct laid *l, struct err *err)
+{
+	cleanup(free) struct instance_mount **sorted = mounts_by_depth(l->config);
+
+	l->sources = xcalloc(l->config->mounts.n, sizeof(*l->sources));
+	for (size_t i = 0; i < l->config->mounts.n; i++) {
+		int tree;
+		if (strcmp(sorted[i]->type, "tmpfs") == 0)
+			continue;
+		tree = open_mount(db, sorted[i], err);
+		if (tree < 0)
+			return tree;
+		l->sources[l->n++] = (struct mount_source){ tree, sorted[i]->target };
+	}
+	return 0;
+}
+
+static int lay_mounts(struct db *db, const struct instance *i, int root, struct err *err)
+{
+	cleanup(laid_done) struct laid l = { .config = &i->config, .root = root, .place = i->dir };
+	int r = open_mounts(db, &l, err);
+
+	if (r < 0)
+		return r;
+	r = fd_from_child(lay_in_child, &l);
+	return r < 0 ? err_code(err, r, "mount the volumes of '%s'", i->config.name) : r;
+}
+
+int instance_root(struct db *db, struct instance *i, bool volumes, int *ret_fd, uint32_t *ret_base,
+	struct err *err)
 {
 	cleanup(image_free) struct image *image = NULL;
 	cleanup(free) char *upper = xasprintf("%s/upper", i->dir),
@@ -114,6 +267,8 @@ int instance_root(
 	if (r < 0)
 		return r;
 	fd = root_mount(image->layer_dirs, upper, work, err);
+	if (fd >= 0 && volumes && i->config.mounts.n)
+		fd = lay_mounts(db, i, fd, err);
 	if (fd < 0)
 		return fd;
 	*ret_fd = fd;

@@ -18,6 +18,8 @@ int spec_process(
 	const struct instance *i, const struct image *image, struct bundle *b, struct err *err);
 int spec_namespaces(struct db *db, const struct instance *i, struct bundle *b, struct err *err);
 int spec_mounts(struct db *db, const struct instance *i, struct bundle *b, struct err *err);
+/* Those that were asked for, in the order in which they are made. The caller frees the array. */
+struct instance_mount **mounts_by_depth(const struct instance_config *c);
 /* hosts, hostname, resolv.conf. */
 int spec_network_files(const struct instance *i, struct err *err);
 /* Limits and device rules, also for `update` while running. */

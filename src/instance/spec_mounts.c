@@ -168,21 +168,29 @@ static size_t depth(const char *path)
 
 static int by_depth(const void *a, const void *b)
 {
-	const struct instance_mount *x = *(void *const *)a, *y = *(void *const *)b;
+	const struct instance_mount *x = *(struct instance_mount *const *)a,
+				    *y = *(struct instance_mount *const *)b;
 	size_t dx = depth(x->target), dy = depth(y->target);
 
 	return dx != dy ? (dx < dy ? -1 : 1) : strcmp(x->target, y->target);
 }
 
+struct instance_mount **mounts_by_depth(const struct instance_config *c)
+{
+	struct instance_mount **sorted = xcalloc(c->mounts.n + 1, sizeof(*sorted));
+
+	for (size_t i = 0; i < c->mounts.n; i++)
+		sorted[i] = c->mounts.items[i];
+	qsort(sorted, c->mounts.n, sizeof(*sorted), by_depth);
+	return sorted;
+}
+
 static int asked_mounts(
 	struct db *db, const struct instance_config *c, struct bundle *b, struct err *err)
 {
-	cleanup(free) void **sorted = xcalloc(c->mounts.n, sizeof(void *));
+	cleanup(free) struct instance_mount **sorted = mounts_by_depth(c);
 	int r = 0;
 
-	if (c->mounts.n)
-		memcpy(sorted, c->mounts.items, c->mounts.n * sizeof(void *));
-	qsort(sorted, c->mounts.n, sizeof(void *), by_depth);
 	for (size_t i = 0; r == 0 && i < c->mounts.n; i++) {
 		const struct instance_mount *m = sorted[i];
 		if (strcmp(m->type, "bind") == 0)

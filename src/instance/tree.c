@@ -415,6 +415,27 @@ static int copy_directory(
 	return r;
 }
 
+/* Into a mounted file (/etc/hosts), which stays what it is. */
+static int overwrite(struct copy *c, const struct stat *st, int from, int dir, const char *name)
+{
+	cleanup(fd_close) int in = -1, out = -1;
+	int r;
+
+	if (!S_ISREG(st->st_mode)) {
+		errno = EBUSY;
+		return fail(c, "replace");
+	}
+	in = reopen(from, O_RDONLY | O_NONBLOCK);
+	if (in < 0)
+		return fail(c, "read");
+	out = openat(
+		dir, name, O_WRONLY | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (out < 0)
+		return fail(c, "write");
+	r = copy_data(in, out, st->st_size);
+	return r < 0 ? err_code(c->err, r, "write '%s'", c->path.data) : 0;
+}
+
 static int copy_object(struct copy *c, int from, int to_dir, const char *name)
 {
 	cleanup(fd_close) int linked = -1;
@@ -428,6 +449,8 @@ static int copy_object(struct copy *c, int from, int to_dir, const char *name)
 	if ((S_ISCHR(st.st_mode) && st.st_rdev == 0) ||
 		((S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)) && c->how->drop_privileges))
 		return 0;
+	if (c->how->replace && path_is_mount(to_dir, name))
+		return overwrite(c, &st, from, to_dir, name);
 	linked = open_linked(c, &st);
 	if (linked >= 0)
 		return put_in_place(c, linked, to_dir, name);

@@ -130,6 +130,14 @@ inside() { holm exec "$BOX" "$@"; }
 	echo "192.0.2.1 mine" > "$T/hosts"
 	holm cp "$T/hosts" "$BOX:/etc/hosts"
 	[ "$(inside cat /etc/hosts)" = "192.0.2.1 mine" ]
+	mkdir "$T/etc" && echo "192.0.2.2 more" > "$T/etc/hosts"
+	holm cp "$T/etc/." "$BOX:/etc"
+	[ "$(inside cat /etc/hosts)" = "192.0.2.2 more" ]
+	run bash -c "tar cf - -C '$T/etc' hosts | '$HOLM' cp - '$BOX:/etc'"
+	assert_status 1
+	assert_match 'busy'
+	[ "$(inside cat /etc/hosts)" = "192.0.2.2 more" ]
+	inside grep -q ' /etc/hosts ' /proc/self/mountinfo
 }
 
 @test "diff tells what was added, changed and deleted" {
@@ -176,4 +184,41 @@ inside() { holm exec "$BOX" "$@"; }
 	run holm cp "$(unique):/x" "$T"
 	assert_status 1
 	assert_one_line
+}
+
+@test "a stopped container: its volumes and binds are where it sees them" {
+	local name
+	name=$(unique)
+	mkdir -p "$T/bind/sub" && echo host > "$T/bind/sub/x" && echo new > "$T/new"
+	holm create --name "$name" -v "$name:/data" -v "$T/bind:/data/deep/er" -v "$T/new:/one:ro" "$IMAGE" \
+		sh -c 'cat /data/in; cat /data/deep/er/in' > /dev/null
+	holm cp "$T/new" "$name:/data/in"
+	holm cp "$T/new" "$name:/data/deep/er/in"
+	[ "$(cat "$T/bind/in")" = new ]
+	[ "$(holm cp "$name:/data/deep/er/sub/x" - | tar xO)" = host ]
+	echo other > "$T/other"
+	run holm cp "$T/other" "$name:/one"
+	assert_status 1
+	assert_one_line
+	[ "$(cat "$T/new")" = new ]
+	run holm start -a "$name"
+	assert_output $'new\nnew'
+	# And once more now that it has run.
+	holm cp "$name:/data/in" "$T/out"
+	[ "$(cat "$T/out")" = new ]
+	# What is exported is the container alone.
+	run bash -c "'$HOLM' export '$name' | tar t | grep -E '^data/(in|deep/er/in)'"
+	assert_output ""
+	holm rm -f "$name" && holm volume rm "$name"
+}
+
+@test "a stopped container: links in the way of a volume stay inside" {
+	local name
+	name=$(unique)
+	mkdir -p "$T/bind" && echo x > "$T/x"
+	holm run --name "$name" -v "$T/bind:/mnt/data" "$IMAGE" sh -c 'ln -s /etc /mnt/link' > /dev/null
+	holm cp "$T/x" "$name:/mnt/link/holm-escaped"
+	[ ! -e /etc/holm-escaped ]
+	[ "$(holm cp "$name:/etc/holm-escaped" - | tar xO)" = x ]
+	holm rm -f "$name" > /dev/null
 }

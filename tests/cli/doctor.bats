@@ -121,7 +121,13 @@ needs_root() {
 	needs_root
 	run holm system prune < /dev/null
 	assert_status 1
-	assert_match 'no terminal to ask at: add --force'
+	assert_match 'there is no answer to read: add --force'
+	run holm system prune <<< n
+	assert_status 0
+	refute_match 'Total reclaimed'
+	run holm system prune <<< y
+	assert_status 0
+	assert_match 'Total reclaimed space: 0B'
 	run holm system prune -f
 	assert_status 0
 	assert_output "Total reclaimed space: 0B"
