@@ -14,6 +14,7 @@ static const struct cmd *const table[] = {
 	&cmd_rename,
 	&cmd_update,
 	&cmd_wait,
+	&cmd_container_inspect,
 	&cmd_container_prune,
 	&cmd_ps,
 	&cmd_inspect,

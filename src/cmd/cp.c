@@ -62,6 +62,8 @@ static int run(struct cmd_call *call)
 		return cmd_usage(call, "copying between containers is not supported");
 	if (!source && !target)
 		return cmd_usage(call, "one of the two must be CONTAINER:PATH");
+	if (!*from || !*to)
+		return cmd_usage(call, "the path is empty: write CONTAINER:/ for the whole root");
 	db = cmd_db(&err);
 	if (!db || instance_find(db, source ? source : target, &i, &err) < 0)
 		return cmd_fail(&err, 1);

@@ -107,12 +107,29 @@ static const char *or_empty(const char *s)
 	return s ? s : "";
 }
 
+/* What scripts ask for is there, whatever the image says. */
+static json_t *process_config(json_t *given)
+{
+	json_t *all = json_pack(
+		"{s:s, s:s, s:s, s:[], s:[], s:[], s:{}, s:{}, s:{}, s:s, s:[], s:s, s:b, s:b, s:b}",
+		"Hostname", "", "Domainname", "", "User", "", "Env", "Cmd", "Entrypoint",
+		"ExposedPorts", "Volumes", "Labels", "WorkingDir", "", "OnBuild", "StopSignal", "",
+		"Tty", 0, "OpenStdin", 0, "StdinOnce", 0);
+	const char *key;
+	json_t *value;
+
+	json_object_foreach (given, key, value)
+		if (!json_is_null(value))
+			json_object_set(all, key, value);
+	return all;
+}
+
 json_t *image_inspect_json(const struct image *image)
 {
 	cleanup(free) char *text = image_config_text(&image->config);
 	cleanup(json_free) json_t *all = json_parse(text, strlen(text), "configuration", NULL);
 	const struct image_history *last = NULL;
-	json_t *config = json_incref(json_object_get(all, "config")), *j;
+	json_t *j;
 	char created[TIME_LEN];
 
 	if (image->config.history.n)
@@ -121,9 +138,9 @@ json_t *image_inspect_json(const struct image *image)
 	j = json_pack("{s:s, s:o, s:o, s:s, s:s, s:s, s:s, s:o, s:s, s:s}", "Id", image->id,
 		"RepoTags", repo_tags(image), "RepoDigests", repo_digests(image), "Parent", "",
 		"Comment", last ? or_empty(last->comment) : "", "Created", created, "Author",
-		or_empty(image->config.author), "Config", config ? config : json_object(),
-		"Architecture", or_empty(image->config.architecture), "Os",
-		or_empty(image->config.os));
+		or_empty(image->config.author), "Config",
+		process_config(json_object_get(all, "config")), "Architecture",
+		or_empty(image->config.architecture), "Os", or_empty(image->config.os));
 	if (image->config.variant)
 		json_object_set_new(j, "Variant", json_string(image->config.variant));
 	json_object_set_new(j, "Size", json_integer(image->size));

@@ -20,11 +20,16 @@ struct inspect_options {
 
 static const char *const types[] = { "container", "image", "network", "volume", NULL };
 
+#define FORMAT_AND_SIZE \
+	OPTION(struct inspect_options, format, OPT_STR, 'f', "format", "FORMAT", \
+		"json, or a template applied to each"), \
+		OPTION(struct inspect_options, size, OPT_FLAG, 's', "size", NULL, \
+			"measure what containers have written")
+
+static const struct cmd_option container_option_rows[] = { FORMAT_AND_SIZE, OPTION_END };
+
 static const struct cmd_option inspect_option_rows[] = {
-	OPTION(struct inspect_options, format, OPT_STR, 'f', "format", "FORMAT",
-		"json, or a template applied to each"),
-	OPTION(struct inspect_options, size, OPT_FLAG, 's', "size", NULL,
-		"measure what containers have written"),
+	FORMAT_AND_SIZE,
 	OPTION_WITH(struct inspect_options, type, OPT_STR, 0, "type", "TYPE",
 		"look only for a container, image, network or volume", .choices = types),
 	OPTION_END,
@@ -61,18 +66,18 @@ json_t *inspect_container(struct db *db, const char *name, struct err *err)
 	return container(db, name, /* size= */ false, err);
 }
 
-static json_t *find(
-	const struct inspect_options *o, struct db *db, const char *name, struct err *err)
+static json_t *find(const struct inspect_options *o, const char *type, struct db *db,
+	const char *name, struct err *err)
 {
 	inspect_fn *const fns[] = { inspect_container, inspect_image, inspect_network,
 		inspect_volume };
 
 	for (size_t n = 0; types[n]; n++) {
 		json_t *j;
-		if (o->type && strcmp(o->type, types[n]) != 0)
+		if (type && strcmp(type, types[n]) != 0)
 			continue;
 		j = n == 0 ? container(db, name, o->size, err) : fns[n](db, name, err);
-		if (j || o->type || err->code != ENOENT)
+		if (j || type || err->code != ENOENT)
 			return j;
 	}
 	err_set(err, ENOENT, "no such container, image, network or volume: %s", name);
@@ -80,7 +85,7 @@ static json_t *find(
 }
 
 /* What was found is shown also when a name is unknown. */
-static int run(struct cmd_call *call)
+static int inspect(struct cmd_call *call, const char *type)
 {
 	const struct inspect_options *o = call->options;
 	cleanup(json_free) json_t *items = json_array();
@@ -90,7 +95,7 @@ static int run(struct cmd_call *call)
 	if (!db)
 		return cmd_fail(&err, 1);
 	for (size_t n = 0; n < call->n_args; n++) {
-		json_t *item = find(o, db, call->args[n], &err);
+		json_t *item = find(o, type, db, call->args[n], &err);
 		if (item)
 			json_array_append_new(items, item);
 		else if (!first.code)
@@ -102,9 +107,35 @@ static int run(struct cmd_call *call)
 	return first.code ? cmd_fail(&first, 1) : 0;
 }
 
+static int run(struct cmd_call *call)
+{
+	const struct inspect_options *o = call->options;
+
+	return inspect(call, o->type);
+}
+
+static int run_container(struct cmd_call *call)
+{
+	return inspect(call, "container");
+}
+
+/* Strict, for `container inspect NAME || ...` in scripts. */
+const struct cmd cmd_container_inspect = {
+	.name = "container inspect",
+	.group = "Instances",
+	.args = "NAME...",
+	.summary = "Show all that is known of containers",
+	.examples = "holm container inspect -f '{{.State.Status}}' web",
+	.options = container_option_rows,
+	.options_size = sizeof(struct inspect_options),
+	.min_args = 1,
+	.max_args = SIZE_MAX,
+	.complete = COMPLETE_INSTANCE,
+	.run = run_container,
+};
+
 const struct cmd cmd_inspect = {
 	.name = "inspect",
-	.alias = "container inspect",
 	.group = "Instances",
 	.args = "NAME...",
 	.summary = "Show all that is known of containers, images, networks and volumes",

@@ -26,7 +26,8 @@ static const char *const capabilities[] = { "CHOWN", "DAC_OVERRIDE", "DAC_READ_S
 static const char *nearest_capability(const char *name)
 {
 	const char *best = NULL;
-	unsigned least = 4;
+	size_t half = strlen(name) / 2;
+	unsigned least = half < 3 ? (unsigned)half + 1 : 4;
 
 	for (size_t i = 0; i < ARRAY_SIZE(capabilities); i++) {
 		unsigned d = str_distance(capabilities[i], name);

@@ -115,6 +115,14 @@ static json_t *call_json(json_t *const *args, size_t n, struct err *err)
 	return text ? json_string(text) : fail(err, "json", "value cannot be shown");
 }
 
+/* Where an absent key's value is the empty string (Go's zero value), not nothing. */
+static bool is_map_of_strings(json_t *map)
+{
+	json_t *any = json_object_iter_value(json_object_iter(map));
+
+	return !any || json_is_string(any);
+}
+
 static json_t *call_index(json_t *const *args, size_t n, struct err *err)
 {
 	json_t *v = args[0];
@@ -124,6 +132,9 @@ static json_t *call_index(json_t *const *args, size_t n, struct err *err)
 		if (json_is_object(v)) {
 			if (!json_is_string(args[i]))
 				return fail(err, "index", "the key must be a string");
+			if (i == n - 1 && is_map_of_strings(v) &&
+				!json_object_get(v, json_string_value(args[i])))
+				return json_string("");
 			v = json_object_get(v, json_string_value(args[i]));
 		} else if (json_is_array(v)) {
 			if (!json_is_integer(args[i]))
@@ -171,6 +182,26 @@ static json_t *call_len(json_t *const *args, size_t n, struct err *err)
 	default:
 		return fail(err, "len", "the value has no length");
 	}
+}
+
+/* slice X [FROM [TO]]: of a string or a list. */
+static json_t *call_slice(json_t *const *args, size_t n, struct err *err)
+{
+	json_t *v = args[0], *list;
+	size_t len = json_is_string(v) ? json_string_length(v) : json_array_size(v);
+	json_int_t from = n > 1 ? json_integer_value(args[1]) : 0;
+	json_int_t to = n > 2 ? json_integer_value(args[2]) : (json_int_t)len;
+
+	if (!json_is_string(v) && !json_is_array(v))
+		return fail(err, "slice", "neither a string nor a list");
+	if (from < 0 || to < from || (size_t)to > len)
+		return fail(err, "slice", "it is shorter than that");
+	if (json_is_string(v))
+		return json_stringn_nocheck(json_string_value(v) + from, (size_t)(to - from));
+	list = json_array();
+	for (json_int_t i = from; i < to; i++)
+		json_array_append(list, json_array_get(v, (size_t)i));
+	return list;
 }
 
 static json_t *call_join(json_t *const *args, size_t n, struct err *err)
@@ -416,6 +447,7 @@ static const struct function {
 	{ "print", 0, 16, call_print },
 	{ "printf", 1, 16, call_printf },
 	{ "println", 0, 16, call_println },
+	{ "slice", 1, 3, call_slice },
 	{ "split", 2, 2, call_split },
 	{ "title", 1, 1, call_title },
 	{ "truncate", 2, 2, call_truncate },

@@ -18,6 +18,7 @@ extern const struct cmd cmd_container_prune;
 
 extern const struct cmd cmd_ps;
 extern const struct cmd cmd_inspect;
+extern const struct cmd cmd_container_inspect;
 extern const struct cmd cmd_logs;
 extern const struct cmd cmd_top;
 extern const struct cmd cmd_stats;

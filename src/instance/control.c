@@ -179,9 +179,9 @@ int instance_rename(struct db *db, struct instance *i, const char *name, struct 
 	struct err why = { 0 };
 	int r;
 
-	if (!name_valid(name))
+	if (!name_valid(name) || !name[1])
 		return err_set(err, EINVAL,
-			"invalid container name '%s': only [a-zA-Z0-9][a-zA-Z0-9_.-]* is allowed",
+			"'%s' is no name for a container: two or more of [a-zA-Z0-9_.-], beginning with a letter or digit",
 			name);
 	if (strcmp(name, old) == 0)
 		return err_set(err, EINVAL, "container %s has this name already", name);

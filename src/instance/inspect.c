@@ -18,6 +18,7 @@ static json_t *text(const char *s)
 	return json_shown(s);
 }
 
+/* Empty ones, too: scripts range over them, and print them as []. */
 static json_t *list(char *const *v)
 {
 	json_t *a = json_array();
@@ -25,11 +26,6 @@ static json_t *list(char *const *v)
 	strv_foreach (s, v)
 		json_array_append_new(a, text(*s));
 	return a;
-}
-
-static json_t *list_or_null(char *const *v)
-{
-	return v ? list(v) : json_null();
 }
 
 static json_t *map(char *const *m)
@@ -87,6 +83,19 @@ static json_t *empty_set(char *const *keys)
 	return o;
 }
 
+/* The targets of those that were made for it. */
+static json_t *anonymous_volumes(const struct instance_config *c)
+{
+	json_t *o = json_object();
+
+	for (size_t n = 0; n < c->mounts.n; n++) {
+		const struct instance_mount *m = c->mounts.items[n];
+		if (m->source && strv_contains(c->anonymous_volumes, m->source))
+			json_object_set_new(o, m->target, json_object());
+	}
+	return o;
+}
+
 static json_t *health_config(const struct image_health *h)
 {
 	return json_pack("{s:o, s:I, s:I, s:I, s:I, s:I}", "Test", list(h->test), "Interval",
@@ -100,12 +109,17 @@ static json_t *config(const struct instance_config *c)
 	json_t *j = json_pack("{s:o, s:o, s:o, s:b, s:b, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:I}",
 		"Hostname", text(c->hostname), "Domainname", text(c->domainname), "User",
 		text(c->user), "Tty", c->tty, "OpenStdin", c->open_stdin, "Env", list(c->env),
-		"Cmd", list_or_null(c->cmd), "Image", c->image, "WorkingDir", text(c->working_dir),
-		"Entrypoint", list_or_null(c->entrypoint), "Labels", map(c->labels), "StopSignal",
+		"Cmd", list(c->cmd), "Image", c->image, "WorkingDir", text(c->working_dir),
+		"Entrypoint", list(c->entrypoint), "Labels", map(c->labels), "StopSignal",
 		text(c->stop_signal), "StopTimeout", (json_int_t)c->stop_timeout);
 
-	if (c->exposed)
-		json_object_set_new(j, "ExposedPorts", empty_set(c->exposed));
+	json_object_set_new(j, "ExposedPorts", empty_set(c->exposed));
+	json_object_set_new(j, "Volumes", anonymous_volumes(c));
+	json_object_set_new(j, "AttachStdin", json_boolean(c->open_stdin));
+	json_object_set_new(j, "AttachStdout", json_true());
+	json_object_set_new(j, "AttachStderr", json_true());
+	json_object_set_new(j, "StdinOnce", json_boolean(c->open_stdin));
+	json_object_set_new(j, "OnBuild", json_array());
 	if (c->health)
 		json_object_set_new(j, "Healthcheck", health_config(c->health));
 	return j;
@@ -142,6 +156,40 @@ static json_t *binds(const struct instance_config *c)
 			continue;
 		line = xasprintf("%s:%s%s", m->source, m->target, m->read_only ? ":ro" : "");
 		json_array_append_new(a, text(line));
+	}
+	return a;
+}
+
+static json_t *tmpfs_mounts(const struct instance_config *c)
+{
+	json_t *o = json_object();
+
+	for (size_t n = 0; n < c->mounts.n; n++) {
+		const struct instance_mount *m = c->mounts.items[n];
+		cleanup(strv_free) char **options = strv_copy(m->tmpfs_options);
+		cleanup(free) char *joined = NULL;
+		if (strcmp(m->type, "tmpfs") != 0)
+			continue;
+		if (m->tmpfs_size)
+			strv_addf(&options, "size=%lld", (long long)m->tmpfs_size);
+		if (m->tmpfs_mode)
+			strv_addf(&options, "mode=%llo", (unsigned long long)m->tmpfs_mode);
+		joined = strv_join(options, ",");
+		json_object_set_new(o, m->target, text(joined));
+	}
+	return o;
+}
+
+static json_t *devices(const struct instance_config *c)
+{
+	json_t *a = json_array();
+
+	for (size_t n = 0; n < c->devices.n; n++) {
+		const struct instance_device *d = c->devices.items[n];
+		json_array_append_new(
+			a, json_pack("{s:o, s:o, s:o}", "PathOnHost", text(d->host_path),
+				   "PathInContainer", text(d->path), "CgroupPermissions",
+				   text(d->permissions)));
 	}
 	return a;
 }
@@ -187,11 +235,10 @@ static json_t *host_config(const struct instance_config *c)
 		"Binds", binds(c), "NetworkMode", c->network_mode, "PortBindings",
 		port_map(&c->ports), "RestartPolicy", "Name", c->restart.policy,
 		"MaximumRetryCount", (json_int_t)c->restart.max_retries, "AutoRemove",
-		c->auto_remove, "CapAdd", list_or_null(c->cap_add), "CapDrop",
-		list_or_null(c->cap_drop), "Dns", list(c->dns), "DnsOptions", list(c->dns_options),
-		"DnsSearch", list(c->dns_search), "ExtraHosts", list_or_null(c->extra_hosts),
-		"GroupAdd", list_or_null(c->group_add), "SecurityOpt",
-		list_or_null(c->security_opt), "Ulimits", ulimits(c), "Privileged", c->privileged,
+		c->auto_remove, "CapAdd", list(c->cap_add), "CapDrop", list(c->cap_drop), "Dns",
+		list(c->dns), "DnsOptions", list(c->dns_options), "DnsSearch", list(c->dns_search),
+		"ExtraHosts", list(c->extra_hosts), "GroupAdd", list(c->group_add), "SecurityOpt",
+		list(c->security_opt), "Ulimits", ulimits(c), "Privileged", c->privileged,
 		"ReadonlyRootfs", c->read_only, "PublishAllPorts", c->publish_all);
 
 	json_object_set_new(j, "PidMode", text(c->pid_mode));
@@ -205,6 +252,12 @@ static json_t *host_config(const struct instance_config *c)
 	json_object_set_new(j, "Init", json_boolean(c->init));
 	json_object_set_new(j, "Sysctls", map(c->sysctls));
 	json_object_set_new(j, "RestartOnUnhealthy", json_boolean(c->restart.on_unhealthy));
+	json_object_set_new(j, "Runtime", text(c->isolation));
+	json_object_set_new(j, "Tmpfs", tmpfs_mounts(c));
+	json_object_set_new(j, "Devices", devices(c));
+	json_object_set_new(j, "DeviceCgroupRules", list(c->limits.device_rules));
+	json_object_set_new(j, "VolumesFrom", json_array());
+	json_object_set_new(j, "Links", json_array());
 	json_object_set_new(j, "LogConfig",
 		json_pack(
 			"{s:o, s:o}", "Type", text(c->log_driver), "Config", map(c->log_options)));
@@ -219,8 +272,9 @@ static json_t *mounts(struct db *db, const struct instance_config *c)
 	for (size_t n = 0; n < c->mounts.n; n++) {
 		const struct instance_mount *m = c->mounts.items[n];
 		cleanup(volume_free) struct volume *v = NULL;
-		json_t *j = json_pack("{s:s, s:o, s:o, s:b, s:o}", "Type", m->type, "Destination",
-			text(m->target), "Source", text(m->source), "RW", !m->read_only,
+		json_t *j = json_pack("{s:s, s:s, s:o, s:o, s:s, s:s, s:b, s:o}", "Type", m->type,
+			"Name", "", "Destination", text(m->target), "Source", text(m->source),
+			"Driver", "", "Mode", m->read_only ? "ro" : "", "RW", !m->read_only,
 			"Propagation",
 			text(strcmp(m->type, "bind") == 0 && !m->propagation ? "rprivate"
 									     : m->propagation));
@@ -249,17 +303,30 @@ static json_t *endpoint(const struct bundle_endpoint *ep, const struct instance_
 	json_t *ip6 = without_prefix(ep ? ep->address6 : NULL, &prefix6);
 
 	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:I, s:o, s:I, s:o}", "Aliases",
-		list_or_null(net ? net->aliases : NULL), "NetworkID", text(ep ? ep->network : NULL),
+		list(net ? net->aliases : NULL), "NetworkID", text(ep ? ep->network : NULL),
 		"MacAddress", text(ep ? ep->mac : NULL), "Gateway", text(ep ? ep->gateway4 : NULL),
 		"IPAddress", ip4, "IPPrefixLen", (json_int_t)prefix4, "GlobalIPv6Address", ip6,
 		"GlobalIPv6PrefixLen", (json_int_t)prefix6, "IPv6Gateway",
 		text(ep ? ep->gateway6 : NULL));
 }
 
+/* Those published, and with null those that are only exposed. */
+static json_t *all_ports(const struct instance *i)
+{
+	json_t *o = port_map(&i->state.ports);
+
+	if (instance_running(i))
+		strv_foreach (port, i->config.exposed)
+			if (!json_object_get(o, *port))
+				json_object_set_new(o, *port, json_null());
+	return o;
+}
+
 static json_t *network_settings(const struct instance *i)
 {
 	static const char *const old[] = { "IPAddress", "Gateway", "MacAddress" };
 	json_t *networks = json_object(), *j, *first = NULL;
+	cleanup(free) char *sandbox = NULL;
 
 	for (size_t n = 0; n < i->config.networks.n; n++) {
 		const struct instance_network *net = i->config.networks.items[n];
@@ -270,12 +337,29 @@ static json_t *network_settings(const struct instance *i)
 	}
 	if (!i->config.networks.n)
 		json_object_set_new(networks, i->config.network_mode, endpoint(NULL, NULL));
-	j = json_pack("{s:o, s:o}", "Ports", port_map(&i->state.ports), "Networks", networks);
+	sandbox = xasprintf("/proc/%lld/ns/net", (long long)i->state.run.pid);
+	j = json_pack("{s:o, s:o, s:s}", "Ports", all_ports(i), "Networks", networks, "SandboxKey",
+		instance_running(i) ? sandbox : "");
 	/* Where Docker had them before a container could be on several networks. */
 	for (size_t n = 0; n < ARRAY_SIZE(old); n++)
 		json_object_set_new(j, old[n],
 			first ? json_incref(json_object_get(first, old[n])) : json_string(""));
 	return j;
+}
+
+static json_t *graph_driver(struct db *db, const struct instance *i)
+{
+	cleanup(image_free) struct image *image = NULL;
+	cleanup(free) char *lower = NULL, *upper = xasprintf("%s/upper", i->dir);
+	cleanup(free) char *work = xasprintf("%s/work", i->dir);
+	cleanup(strv_free) char **top_first = NULL;
+
+	if (image_find(db, i->config.image_id, &image, NULL) == 0)
+		for (size_t n = strv_len(image->layer_dirs); n-- > 0;)
+			strv_add(&top_first, image->layer_dirs[n]);
+	lower = strv_join(top_first, ":");
+	return json_pack("{s:s, s:{s:o, s:o, s:o}}", "Name", "overlay2", "Data", "LowerDir",
+		text(lower), "UpperDir", text(upper), "WorkDir", text(work));
 }
 
 json_t *instance_inspect(struct db *db, struct instance *i)
@@ -301,6 +385,13 @@ json_t *instance_inspect(struct db *db, struct instance *i)
 	}
 	json_object_set_new(j, "Config", config(c));
 	json_object_set_new(j, "HostConfig", host_config(c));
+	for (int n = 0; n < 3; n++) {
+		static const char *const none[] = { "AppArmorProfile", "MountLabel",
+			"ProcessLabel" };
+		json_object_set_new(j, none[n], text(""));
+	}
+	json_object_set_new(j, "ExecIDs", json_array());
+	json_object_set_new(j, "GraphDriver", graph_driver(db, i));
 	json_object_set_new(j, "Mounts", mounts(db, c));
 	json_object_set_new(j, "NetworkSettings", network_settings(i));
 	return j;

@@ -133,12 +133,15 @@ static int collect_names(const struct endpoint_request *req, char ***ret, struct
 	return 0;
 }
 
-static void add_lines(struct buf *out, const char *names, const char *address, const char *instance)
+/* As NAME and as NAME.NETWORK (Docker). */
+static void add_lines(struct buf *out, const char *names, const char *network, const char *address,
+	const char *instance)
 {
 	cleanup(strv_free) char **v = address[0] ? strv_split(names, '\n') : NULL;
 
 	strv_foreach (name, v)
-		buf_addf(out, "%s\t%s\t%s\n", *name, address, instance);
+		buf_addf(out, "%s\t%s\t%s\n%s.%s\t%s\t%s\n", *name, address, instance, *name,
+			network, address, instance);
 }
 
 /* RUN/networks/ID.names, removed when there is nothing to say. */
@@ -161,7 +164,7 @@ static int write_names(struct db *db, const struct network *n, struct err *err)
 			if (db_is_null(&q, 2 + i))
 				continue;
 			format_place(subnets[i], (uint64_t)db_get_int(&q, 2 + i), false, address);
-			add_lines(&text, db_get_text(&q, 0), address, db_get_text(&q, 1));
+			add_lines(&text, db_get_text(&q, 0), n->name, address, db_get_text(&q, 1));
 		}
 	}
 	if (r < 0)

@@ -298,3 +298,16 @@ each_refused() {
 	assert_status 0
 	assert_match "CONTAINER ID"
 }
+
+@test "a current directory that is gone is no way to the host's root" {
+	local name
+	name=$(unique)
+	mkdir "$BATS_TEST_TMPDIR/gone"
+	run bash -c "cd '$BATS_TEST_TMPDIR/gone' && rmdir ../gone && '$HOLM' run --rm --name '$name' -v .:/x '$IMAGE' ls /x"
+	assert_status 125
+	assert_one_line
+	assert_match 'the current directory is gone'
+	run bash -c "cd '$BATS_TEST_TMPDIR' && mkdir gone && cd gone && rmdir ../gone && '$HOLM' run --rm --name '$name' --mount type=bind,src=./sub,dst=/x '$IMAGE' ls /x"
+	assert_status 125
+	[ ! -e /sub ]
+}

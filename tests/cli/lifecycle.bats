@@ -331,3 +331,20 @@ time.sleep(2)' "$(echo "$HOLM_ROOT"/*.db)" > "$BATS_TEST_TMPDIR/held" 3>&- &
 	run holm rm -f "${names[@]}"
 	assert_status 0
 }
+
+@test "inspect has what scripts ask for, of containers and images that lack it" {
+	local name
+	name=$(unique)
+	holm run -d --name "$name" --network none -v /data -v "$BATS_TEST_TMPDIR:/host:ro" --tmpfs /t:size=1m --expose 99 "$IMAGE" sleep 100
+	run holm inspect -f '{{range .Mounts}}{{.Type}}:{{.Mode}}:{{len .Name}} {{end}}{{.Config.ExposedPorts}} {{.Config.Volumes}} {{.HostConfig.Tmpfs}} {{.HostConfig.CapAdd}} {{.HostConfig.Devices}}' "$name"
+	assert_output 'volume::64 bind:ro:0 tmpfs::0 map[99/tcp:map[]] map[/data:map[]] map[/t:size=1048576] [] []'
+	run holm inspect -f '{{json (index .NetworkSettings.Ports "99/tcp")}} {{.NetworkSettings.SandboxKey}} {{slice .Id 0 12}}' "$name"
+	assert_output "null /proc/$(holm inspect -f '{{.State.Pid}}' "$name")/ns/net $(holm ps -q --filter "name=$name")"
+	[ -d "$(holm inspect -f '{{.GraphDriver.Data.UpperDir}}' "$name")" ]
+	run holm image inspect -f '{{.Config.Labels}} {{.Config.User}} {{.Config.Entrypoint}} {{.Config.Volumes}} {{.Config.WorkingDir}}{{index .Config.Labels "x"}}' "$IMAGE"
+	assert_output 'map[]  [] map[] '
+	run holm container inspect "$IMAGE"
+	assert_status 1
+	assert_match 'no such container'
+	holm rm -f -v "$name"
+}

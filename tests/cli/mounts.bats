@@ -390,3 +390,8 @@ box() { holm run --rm --network none "$@"; }
 	[ ! -e /inside ]
 	holm rm -f "$name"
 }
+
+@test "the caller's umask hides nothing from the users of a container" {
+	run bash -c "umask 077; '$HOLM' run --rm -u 1000 -v $(unique):/vol '$IMAGE' sh -c 'cat /etc/hosts /etc/hostname /etc/resolv.conf > /dev/null && stat -c %a / /vol /etc/hosts'"
+	assert_output $'755\n755\n644'
+}

@@ -180,6 +180,7 @@ clean() {
 	net network connect --alias application back app
 	run -0 ask_from app db 80
 	run -0 ask_from app store 80
+	run -0 ask_from app db.back 80
 	run -0 ask_from db application 80
 	run -1 net network rm back
 	assert_match "network 'back' is in use by app, db:"

@@ -188,7 +188,9 @@ static void templates(void **state)
 	gives("{{json .State}}", "{\"Running\":true,\"Pid\":42}");
 	gives("{{json .}}", sample_json);
 	gives("{{.Names}} {{.Labels}} {{.Null}} {{.Rate}}", "[a b] map[a.b:2 z:1] <no value> 0.5");
-	gives("{{index .Labels \"a.b\"}}{{index .Labels \"none\"}}", "2<no value>");
+	gives("{{index .Labels \"a.b\"}}{{index .Labels \"none\"}}", "2");
+	gives("{{slice \"abcdef\" 1 3}}{{slice \"abc\" 2}}{{slice .Names 1}}", "bcc[b]");
+	fails("{{slice \"abc\" 1 4}}", "template: slice: it is shorter than that");
 	gives("{{(index (index .Ports \"80/tcp\") 0).HostPort}}", "8080");
 	gives("{{range $p, $c := .Ports}}{{$p}}={{(index $c 0).HostPort}}{{end}}", "80/tcp=8080");
 	gives("{{range .Names}}<{{.}}{{$.Id}}>{{else}}none{{end}}", "<aabc><babc>");

@@ -34,7 +34,7 @@
 #include "net/nft.h"
 
 #define WAIT_MS 20000 /* for what must come */
-#define NEVER_MS 150 /* for what must not */
+#define NEVER_MS 150  /* for what must not */
 
 static char root_path[64];
 static struct db *db;
@@ -423,11 +423,17 @@ static void test_names(void **state)
 	path = xasprintf("%s/networks/%s.names", paths_run(), n->id);
 	assert_int_equal(file_read(AT_FDCWD, path, 4096, &text), 0);
 	assert_string_equal(text.data, "web\t10.95.0.2\t0123456789abcdef\n"
+				       "web.named\t10.95.0.2\t0123456789abcdef\n"
 				       "0123456789ab\t10.95.0.2\t0123456789abcdef\n"
+				       "0123456789ab.named\t10.95.0.2\t0123456789abcdef\n"
 				       "db\t10.95.0.2\t0123456789abcdef\n"
+				       "db.named\t10.95.0.2\t0123456789abcdef\n"
 				       "web\tfd95::2\t0123456789abcdef\n"
+				       "web.named\tfd95::2\t0123456789abcdef\n"
 				       "0123456789ab\tfd95::2\t0123456789abcdef\n"
-				       "db\tfd95::2\t0123456789abcdef\n");
+				       "0123456789ab.named\tfd95::2\t0123456789abcdef\n"
+				       "db\tfd95::2\t0123456789abcdef\n"
+				       "db.named\tfd95::2\t0123456789abcdef\n");
 	req.instance = "other";
 	req.aliases = bad;
 	assert_fails(network_reserve(db, &req, &ep, &error), EINVAL, "network alias");
