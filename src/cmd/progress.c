@@ -50,10 +50,9 @@ int output_confirm(bool force, const char *question, struct err *err)
 
 	if (force)
 		return 1;
-	fprintf(stderr, "%s [y/N] ", question);
-	if (!fgets(answer, sizeof(answer), stdin)) {
-		fputc('\n', stderr);
+	if (isatty(STDIN_FILENO))
+		fprintf(stderr, "%s [y/N] ", question);
+	if (!fgets(answer, sizeof(answer), stdin))
 		return err_set(err, ENOTTY, "there is no answer to read: add --force");
-	}
 	return answer[0] == 'y' || answer[0] == 'Y';
 }
