@@ -146,7 +146,15 @@ char *ps_mounts(const struct instance *i, bool truncate, size_t *ret_volumes)
 	return strv_join(names, ",");
 }
 
-/* "bash -c 'while tr…", in quotes of its own. Control characters would be the terminal's to obey. */
+/* Control characters would be the terminal's to obey. */
+static void blank_controls(char *text)
+{
+	for (char *p = text; *p; p++)
+		if ((unsigned char)*p < ' ' || *p == 127)
+			*p = ' ';
+}
+
+/* "bash -c 'while tr…", in quotes of its own. */
 static char *command_text(const struct instance_config *c, bool truncate)
 {
 	cleanup(strv_free) char **words = strv_copy(c->entrypoint);
@@ -154,9 +162,7 @@ static char *command_text(const struct instance_config *c, bool truncate)
 
 	strv_add_all(&words, c->cmd);
 	text = strv_join(words, " ");
-	for (char *p = text; *p; p++)
-		if ((unsigned char)*p < ' ' || *p == 127)
-			*p = ' ';
+	blank_controls(text);
 	if (!truncate || strlen(text) <= 20)
 		return xasprintf("\"%s\"", text);
 	/* Not in the middle of a character. */
@@ -180,10 +186,13 @@ static char *created_text(int64_t when)
 static char *labels_text(char *const *labels)
 {
 	cleanup(strv_free) char **parts = NULL;
+	char *text;
 
 	map_foreach (kv, labels)
 		strv_addf(&parts, "%s=%s", kv[0], kv[1]);
-	return strv_join(parts, ",");
+	text = strv_join(parts, ",");
+	blank_controls(text);
+	return text;
 }
 
 static char *size_text(struct db *db, const struct instance *i)

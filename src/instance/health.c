@@ -130,9 +130,10 @@ static void finish_probe(struct health *h, int64_t code)
 static void read_output(struct health *h)
 {
 	char chunk[4096];
-	ssize_t n;
+	ssize_t n = 0;
 
-	while ((n = read(h->output_fd, chunk, sizeof(chunk))) > 0)
+	/* Bounded: somebody who writes faster than we read would have us read for ever. */
+	for (int i = 0; i < 16 && (n = read(h->output_fd, chunk, sizeof(chunk))) > 0; i++)
 		if (h->output.len < OUTPUT_MAX)
 			buf_add(&h->output, chunk,
 				h->output.len + (size_t)n > OUTPUT_MAX ? OUTPUT_MAX - h->output.len

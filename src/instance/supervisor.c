@@ -561,6 +561,9 @@ int supervisor_main(const char *id, const char *streams, struct db *(*open_db)(s
 	int r;
 
 	prctl(PR_SET_NAME, "holm-supervisor");
+	/* Paths are whole ones; the caller's directory, and what is mounted there, are not ours to hold. */
+	if (chdir("/") < 0)
+		return 1;
 	for (int fd = SUPERVISOR_LOCK_FD; fd <= SUPERVISOR_STREAM_FD; fd++)
 		fcntl(fd, F_SETFD, FD_CLOEXEC);
 	/* What the starter had inherited: we would keep the pipes of others open. */

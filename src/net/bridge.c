@@ -125,8 +125,10 @@ static int bridge_sysctls(const struct network *n, struct err *err)
 	/* Until a bridge's link-local address has been looked for in vain for two seconds, the kernel
 	 * asks for no neighbour on it, and what is forwarded to a new instance is lost. */
 	bridge_sysctl(n->bridge, "ipv6/conf/BRIDGE/accept_dad", "0", NULL);
-	/* Instances are no routers to the host. */
+	/* Instances are no routers to the host, and know no better ones. */
 	bridge_sysctl(n->bridge, "ipv6/conf/BRIDGE/accept_ra", "0", NULL);
+	bridge_sysctl(n->bridge, "ipv6/conf/BRIDGE/accept_redirects", "0", NULL);
+	bridge_sysctl(n->bridge, "ipv4/conf/BRIDGE/accept_redirects", "0", NULL);
 	return 0;
 }
 

@@ -198,7 +198,7 @@ stalked() {
 			out = b""
 			pid, fd = pty.fork()
 			if pid == 0:
-			    os.execvp("bash", ["bash", "-c", '"$@"; read -t 1 line; echo "typed:$line."', "bash"] + sys.argv[1:])
+			    os.execvp("bash", ["bash", "-c", '"$@"; read -t 0.4 line; echo "typed:$line."', "bash"] + sys.argv[1:])
 			while True:
 			    try:
 			        data = os.read(fd, 4096)
@@ -243,4 +243,20 @@ while True: s.accept()' "$name" 3>&- &
 	run holm run --rm --network host -v "$ESCAPE:/escape:ro" "$IMAGE" /escape abstract "$name"
 	kill $server
 	assert_output connected
+}
+
+@test "a supervisor keeps nothing of who started it: descriptors, directory, session" {
+	local supervisor before
+	containers=$(unique)
+	exec 7< /etc
+	(cd "$T" && holm run -d --name "$containers" --network none "$IMAGE" sleep 100)
+	exec 7<&-
+	supervisor=$(awk '/^PPid/ { print $2 }' "/proc/$(holm inspect -f '{{.State.Pid}}' "$containers")/status")
+	[ "$(readlink "/proc/$supervisor/cwd")" = / ]
+	[ "$(awk '{ print $6 }' "/proc/$supervisor/stat")" = "$supervisor" ]
+	run bash -c "for f in /proc/$supervisor/fd/*; do readlink \$f; done"
+	assert_match 'anon_inode:.eventpoll'
+	# Its own files, and nothing else that has a name.
+	before=$(grep '^/' <<< "$output" | grep -v '^/dev/null$' | grep -vF -e "$HOLM_ROOT/" -e "${HOLM_RUN:-$HOLM_ROOT/run}/" || true)
+	[ -z "$before" ]
 }
