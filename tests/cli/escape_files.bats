@@ -44,7 +44,7 @@ UP=../../../../../../../../../../../..
 	volumes=$(unique)
 	swapper "mkdir -p /v/d/x; ln -s $UP$VICTIM /v/link; mkdir -p $VICTIM" /v/d /v/link -v "$volumes:/v"
 	mkdir "$T/evil"
-	for ((i = 0; i < 8; i++)); do
+	for ((i = 0; i < 5; i++)); do
 		# At a place that is there, and at one that is to be made.
 		if run holm run --rm --network none -v "$volumes:/v" -v "$T/evil:/v/d/x" -v "$T/evil:/v/d/made$i" -w "/v/d/work$i" "$IMAGE" true; then
 			[ "$status" -ne 0 ] || inside=$((inside + 1))
@@ -61,7 +61,7 @@ UP=../../../../../../../../../../../..
 	volumes=$(unique)
 	before=$(stat -c '%a %u' /dev/null /dev/pts/ptmx /etc/passwd)
 	swapper "mkdir -p /v/d/x; mknod /v/d/null c 1 3; ln -s $UP/dev /v/link" /v/d /v/link -v "$volumes:/v"
-	for ((i = 0; i < 3; i++)); do
+	for ((i = 0; i < 2; i++)); do
 		run holm run --rm --network none -v "$volumes:/v" --tmpfs /v/d/pts --tmpfs /v/d/x --device "/dev/null:/v/d/null" "$IMAGE" true
 		run holm run --rm -t --network none -v "$volumes:/v" --device "/dev/zero:/v/d/made$i" "$IMAGE" true
 		[ "$(stat -c '%a %u' /dev/null /dev/pts/ptmx /etc/passwd)" = "$before" ]
@@ -72,7 +72,7 @@ UP=../../../../../../../../../../../..
 	holm rm -f "$SWAPPER" > /dev/null
 	# The node itself, at the moment when its mode is set.
 	swapper "mknod /v/node c 1 5; chmod 600 /v/node; ln -s $UP$VICTIM/file /v/way" /v/node /v/way -v "$volumes:/v"
-	for ((i = 0; i < 6; i++)); do
+	for ((i = 0; i < 4; i++)); do
 		run holm run --rm --network none -v "$volumes:/v" --device "/dev/zero:/v/node" "$IMAGE" true
 		victim_whole
 	done
@@ -84,7 +84,7 @@ UP=../../../../../../../../../../../..
 	volumes=$(unique)
 	# A /dev of the attacker's, in which what masks, and the terminal, are links to the kernel's files.
 	swapper "mkdir /v/pts; for f in null console tty ptmx; do ln -s /proc/sys/kernel/core_pattern /v/\$f; touch /v/\$f.real; done; mknod /v/null.real c 1 3" /v/null /v/null.real -v "$volumes:/v"
-	for ((i = 0; i < 4; i++)); do
+	for ((i = 0; i < 2; i++)); do
 		run holm run --rm -t --network none -v "$volumes:/dev" "$IMAGE" sh -c 'cat /proc/keys /proc/timer_list; echo x > /proc/sysrq-trigger; echo x > /proc/sys/kernel/core_pattern; for f in /dev/*; do echo evil > $f; done'
 		refute_match 'keyring|clock'
 		[ "$(cat /proc/sys/kernel/core_pattern)" = "$before" ]
@@ -104,7 +104,7 @@ UP=../../../../../../../../../../../..
 @test "cp out: what is exchanged meanwhile gives nothing of the host's away (CVE-2018-15664)" {
 	local i
 	swapper "mkdir /a /b; echo mine > /a/file; ln -s $UP$VICTIM /w; ln -s $VICTIM/file /b/file; mkdir /top; mv /a /top/a" /top/a /w
-	for ((i = 0; i < 8; i++)); do
+	for ((i = 0; i < 4; i++)); do
 		rm -rf "$T/out"
 		run holm cp "$SWAPPER:/top/a/file" "$T/out"
 		! grep -rqs keep "$T/out"
@@ -128,7 +128,7 @@ UP=../../../../../../../../../../../..
 	echo evil > "$T/in/deep/made"
 	tar -C "$T/in" -cf "$T/in.tar" .
 	swapper "mkdir -p /a/deep; ln -s $UP$VICTIM /w" /a /w
-	for ((i = 0; i < 6; i++)); do
+	for ((i = 0; i < 4; i++)); do
 		run holm cp "$T/in/file" "$SWAPPER:/a/file"
 		run holm cp "$T/in/file" "$SWAPPER:/a/"
 		run holm cp -a "$T/in/." "$SWAPPER:/a/"
@@ -140,7 +140,7 @@ UP=../../../../../../../../../../../..
 	holm rm -f "$SWAPPER" > /dev/null
 	# The last part of the name, and a directory in the middle of what is copied.
 	swapper "mkdir -p /t/deep; touch /t/file; ln -s $UP$VICTIM /t/w" /t/deep /t/w
-	for ((i = 0; i < 6; i++)); do
+	for ((i = 0; i < 4; i++)); do
 		run holm cp "$T/in/." "$SWAPPER:/t/"
 		run holm cp - "$SWAPPER:/t" < "$T/in.tar"
 		victim_whole
@@ -178,8 +178,7 @@ b"; touch "$(printf "\033[2J")"; touch ready; sleep 100'
 	holm run -d --name "$name" --network none --tmpfs /t "$IMAGE" sleep 100
 	for kind in $("$PROJECT/tests/cli/hostile.py" kinds); do
 		"$PROJECT/tests/cli/hostile.py" layer "$kind" "$VICTIM" "$T/x.tar"
-		holm exec "$name" mkdir "/t/$kind"
-		run timeout 20 "$HOLM" cp - "$name:/t/$kind" < "$T/x.tar"
+		run timeout 20 "$HOLM" cp - "$name:/t" < "$T/x.tar"
 		victim_whole
 	done
 }

@@ -42,7 +42,7 @@ peak_of() { awk '/^VmHWM/ { print $2 }' "/proc/$1/status"; }
 	local name
 	name=$(unique)
 	containers=$name
-	holm run -d --name "$name" --network none --log-opt max-size=5m --log-opt max-file=2 "$IMAGE" sh -c 'head -c 60M /dev/zero | tr "\0" x; printf "\033]0;t\a\000\n"; echo done >&2; sleep 100'
+	holm run -d --name "$name" --network none --log-opt max-size=5m --log-opt max-file=2 "$IMAGE" sh -c 'head -c 30M /dev/zero | tr "\0" x; printf "\033]0;t\a\000\n"; echo done >&2; sleep 100'
 	written() { holm logs --tail 1 "$name" 2>&1 > /dev/null | grep -q '^done'; }
 	EVENTUALLY=30 eventually written
 	[ "$(peak_of "$(supervisor_of "$name")")" -lt 20000 ]
@@ -52,7 +52,7 @@ peak_of() { awk '/^VmHWM/ { print $2 }' "/proc/$1/status"; }
 	# A reader that does not read.
 	name=$(unique)
 	containers=$name
-	holm run --name "$name" --network none "$IMAGE" sh -c 'head -c 60M /dev/zero | tr "\0" x; echo; sleep 100' > >(sleep 8) 3>&- &
+	holm run --name "$name" --network none "$IMAGE" sh -c 'head -c 30M /dev/zero | tr "\0" x; echo; sleep 100' > >(sleep 3) 3>&- &
 	running() { [ "$(holm inspect -f '{{.State.Running}}' "$name" 2> /dev/null)" = true ]; }
 	eventually running
 	sleep 1
@@ -66,8 +66,8 @@ peak_of() { awk '/^VmHWM/ { print $2 }' "/proc/$1/status"; }
 	name=$(unique)
 	containers=$name
 	holm run -d --name "$name" --network none "$IMAGE" sleep 100
-	run bash -c "ulimit -v 200000; '$HOLM' exec '$name' head -c 200M /dev/zero | { sleep 1; wc -c; }"
-	assert_output $((200 << 20))
+	run bash -c "ulimit -v 200000; '$HOLM' exec '$name' head -c 100M /dev/zero | { sleep 1; wc -c; }"
+	assert_output $((100 << 20))
 	# Both streams at once.
 	run bash -c "ulimit -v 200000; '$HOLM' exec '$name' sh -c 'head -c 20M /dev/zero >&2 & head -c 20M /dev/zero; wait' 2>&1 | wc -c"
 	assert_output $((40 << 20))
@@ -90,7 +90,7 @@ peak_of() { awk '/^VmHWM/ { print $2 }' "/proc/$1/status"; }
 	local name run
 	name=$(unique)
 	containers=$name
-	holm run -d --name "$name" --network none "$IMAGE" sh -c 'for i in $(seq 30000); do echo "line $i"; done >> /etc/hosts; mkdir -p $(seq -f /run/d%g 2000); echo ready > /ready; sleep 100'
+	holm run -d --name "$name" --network none "$IMAGE" sh -c 'for i in $(seq 5000); do echo "line $i"; done >> /etc/hosts; mkdir -p $(seq -f /run/d%g 500); echo ready > /ready; sleep 100'
 	eventually holm exec "$name" test -s /ready
 	run=$(find "${HOLM_RUN:-$HOLM_ROOT/run}/instances/$(holm inspect -f '{{.Id}}' "$name")" | wc -l)
 	[ "$run" -lt 20 ]
