@@ -80,9 +80,10 @@ static int cannot_become(const char *what, uint32_t id, struct err *err)
 static int set_groups(const struct bundle_user *u, struct err *err)
 {
 	const struct u32v *g = &u->additional_gids;
+	bool none = g->n == 0 || (g->n == 1 && g->v[0] == u->gid);
 
 	/* EPERM: a user namespace where setgroups is denied has none to drop. */
-	if (setgroups(g->n, g->v) < 0 && (g->n || errno != EPERM))
+	if (setgroups(g->n, g->v) < 0 && !(none && errno == EPERM))
 		return err_errno(err, "process.user: set the additional groups%s",
 			errno == EINVAL ? ", which the user namespace lacks" : "");
 	if (setresgid(u->gid, u->gid, u->gid) < 0)
