@@ -45,6 +45,10 @@ struct bundle_io_priority {
 	int64_t priority;
 };
 
+struct bundle_affinity {
+	char *initial, *final; /* lists like 0-3,7 */
+};
+
 struct bundle_process {
 	bool terminal;
 	struct bundle_console_size *console_size;
@@ -58,6 +62,7 @@ struct bundle_process {
 	int64_t *oom_score_adj;
 	struct bundle_scheduler *scheduler;
 	struct bundle_io_priority *io_priority;
+	struct bundle_affinity *exec_affinity; /* of processes that are executed later */
 };
 
 struct bundle_id_map {

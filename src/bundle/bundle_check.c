@@ -76,6 +76,11 @@ static int check_schedule(const struct bundle_process *p, const char *in, struct
 	return 0;
 }
 
+static bool is_cpu_list(const char *s)
+{
+	return !s || s[strspn(s, "0123456789,-")] == '\0';
+}
+
 int bundle_check_process(const struct bundle_process *p, const char *in, struct err *err)
 {
 	int r;
@@ -93,6 +98,9 @@ int bundle_check_process(const struct bundle_process *p, const char *in, struct 
 	if (p->oom_score_adj && (*p->oom_score_adj < -1000 || *p->oom_score_adj > 1000))
 		return err_set(err, EINVAL, "%soomScoreAdj: %lld is not in -1000..1000", in,
 			(long long)*p->oom_score_adj);
+	if (p->exec_affinity &&
+		(!is_cpu_list(p->exec_affinity->initial) || !is_cpu_list(p->exec_affinity->final)))
+		return err_set(err, EINVAL, "%sexecCPUAffinity: not a list like 0-3,7", in);
 	r = check_rlimits(&p->rlimits, in, err);
 	return r < 0 ? r : check_schedule(p, in, err);
 }
@@ -231,11 +239,6 @@ static int check_device_rules(const struct record_list *list, const char *in, st
 				d->access);
 	}
 	return 0;
-}
-
-static bool is_cpu_list(const char *s)
-{
-	return !s || s[strspn(s, "0123456789,-")] == '\0';
 }
 
 static int check_memory(const struct bundle_memory *m, const char *in, struct err *err)

@@ -77,6 +77,14 @@ static const struct record_field bundle_io_priority_fields[] = {
 };
 #undef T
 
+#define T struct bundle_affinity
+static const struct record_field bundle_affinity_fields[] = {
+	RECORD(T, initial, "initial", RECORD_STR),
+	RECORD(T, final, "final", RECORD_STR),
+	RECORD_END,
+};
+#undef T
+
 #define T struct bundle_process
 const struct record_field bundle_process_fields[] = {
 	RECORD(T, terminal, "terminal", RECORD_BOOL),
@@ -93,6 +101,7 @@ const struct record_field bundle_process_fields[] = {
 	RECORD(T, oom_score_adj, "oomScoreAdj", RECORD_I64P),
 	PTR(T, scheduler, "scheduler", bundle_scheduler),
 	PTR(T, io_priority, "ioPriority", bundle_io_priority),
+	PTR(T, exec_affinity, "execCPUAffinity", bundle_affinity),
 	RECORD_END,
 };
 #undef T

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -102,11 +103,17 @@ static int wait_for(pid_t pid)
 int oci_follow(pid_t pid, int pidfd, int console)
 {
 	struct stream_attach how = { .tty = true, .stdin_on = true, .transparent = true };
+	struct termios t;
 	struct err err = { 0 };
 	int status;
 
 	if (console < 0)
 		return wait_for(pid);
+	/* As runc's: whoever reads our output gets the lines as they were written. */
+	if (tcgetattr(console, &t) == 0) {
+		t.c_oflag &= ~(tcflag_t)ONLCR;
+		tcsetattr(console, TCSANOW, &t);
+	}
 	if (console_attach(console, pidfd, &how, &err) < 0)
 		oci_fail(&err, 1);
 	while (waitpid(pid, &status, 0) < 0)

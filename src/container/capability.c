@@ -147,9 +147,11 @@ int capabilities_raise_ambient(const struct capability_sets *sets)
 {
 	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
 		return -errno;
+	/* One that is not permitted and inheritable as well cannot be; callers look for the words. */
 	for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
 		if (sets->ambient & 1ull << i &&
 			prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, i, 0, 0) < 0)
-			return -errno;
+			log_warn(
+				"can't raise ambient capability %s: %s", names[i], strerror(errno));
 	return 0;
 }

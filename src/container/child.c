@@ -152,6 +152,8 @@ static int create(const struct container_setup *s, struct err *err)
 	r = enter_namespaces(s, err);
 	if (r < 0)
 		return r;
+	/* Whoever makes the container may be bound to a few processors; its group says how many it has. */
+	process_set_affinity(NULL);
 	log_debug("container", "child process in init(): all namespaces are entered");
 	leave_keyring(s);
 	root = mount_all(s, &console, err);

@@ -29,8 +29,9 @@ struct exec_setup {
 	const struct run_state *state;
 	const struct run_exec *args;
 	struct process_setup process;
-	uint64_t namespaces; /* that are not the caller's */
-	int target;          /* pidfd of the container's first process */
+	const struct bundle_affinity *bundle_affinity; /* of the container's own process */
+	uint64_t namespaces;                           /* that are not the caller's */
+	int target;                                    /* pidfd of the container's first process */
 	int cgroup_dir;
 	int parent_end, child_end; /* report.h */
 };
@@ -50,9 +51,16 @@ DEFINE_CLEANUP_OBJECT(setup_free, struct exec_setup);
 static int join(const struct exec_setup *s, struct err *err)
 {
 	uint64_t user = s->namespaces & CLONE_NEWUSER;
+	const struct bundle_affinity *cpus = s->args->process->exec_affinity
+						     ? s->args->process->exec_affinity
+						     : s->bundle_affinity;
 	uint64_t others = s->namespaces & ~(uint64_t)(CLONE_NEWUSER | CLONE_NEWPID);
 	int r = 0;
 
+	if (cpus && cpus->initial && *cpus->initial)
+		r = process_set_affinity(cpus->initial);
+	if (r < 0)
+		return err_code(err, r, "process.execCPUAffinity: set '%s'", cpus->initial);
 	/* While we still see the host's mounts; by ourselves, see cgroup_join(). */
 	if (s->state->cgroup && s->args->cgroups)
 		r = cgroup_join_below(s->state->cgroup, s->args->cgroups, err);
@@ -60,6 +68,13 @@ static int join(const struct exec_setup *s, struct err *err)
 		r = cgroup_join(s->state->cgroup, 0, err);
 	if (r < 0)
 		return r;
+	/* Without a final one, what is initial stays, or what the group has. */
+	if (cpus && cpus->final && *cpus->final)
+		r = process_set_affinity(cpus->final);
+	else if (!cpus || !cpus->initial || !*cpus->initial)
+		process_set_affinity(NULL);
+	if (r < 0)
+		return err_code(err, r, "process.execCPUAffinity: set '%s'", cpus->final);
 	/* The user namespace last: it takes the rights over those that belong to others. */
 	if (others && setns(s->target, (int)others) < 0)
 		return err_errno(err, "join the container's namespaces");
@@ -166,6 +181,7 @@ static int prepare(struct exec_setup *s, const struct bundle *b, struct err *err
 	s->target = run_pidfd(s->state);
 	if (s->target < 0)
 		return err_set(err, ESRCH, "the container is not running");
+	s->bundle_affinity = b->process ? b->process->exec_affinity : NULL;
 	s->namespaces = own_namespaces(b);
 	r = cgroup_check_below(s->args->cgroups, err);
 	if (r < 0)

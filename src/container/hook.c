@@ -50,7 +50,8 @@ static int open_input(const struct hook_state *s, const char *status, pid_t pid)
 	return lseek(fd, 0, SEEK_SET) < 0 ? -errno : take_fd(fd);
 }
 
-static _Noreturn void become_hook(const struct bundle_hook *h, char *const *env, int input)
+static _Noreturn void become_hook(
+	const struct bundle_hook *h, char *const *env, int input, int errors)
 {
 	static char *const empty[] = { NULL };
 	char *self[] = { h->path, NULL };
@@ -61,6 +62,8 @@ static _Noreturn void become_hook(const struct bundle_hook *h, char *const *env,
 	for (int i = 1; i < NSIG; i++)
 		signal(i, SIG_DFL);
 	dup2(input, STDIN_FILENO);
+	if (errors >= 0)
+		dup2(errors, STDERR_FILENO);
 	close_range(3, ~0u, CLOSE_RANGE_CLOEXEC);
 	execve(h->path, h->args ? h->args : self, h->env ? h->env : env ? env : empty);
 	_exit(errno == ENOENT ? 127 : 126);
@@ -101,18 +104,44 @@ static int wait_for_hook(const struct bundle_hook *h, pid_t pid, struct err *err
 	return 0;
 }
 
+/* What the hook said: with the reason why it failed, else where it would have gone. */
+static void show_errors(int fd, struct err *err)
+{
+	char text[256];
+	ssize_t n = fd < 0 ? 0 : pread(fd, text, sizeof(text) - 1, 0);
+
+	if (n <= 0)
+		return;
+	if (!err) {
+		if (lseek(fd, 0, SEEK_SET) == 0)
+			fd_copy(fd, STDERR_FILENO, 1 << 20);
+		return;
+	}
+	while (n > 0 && text[n - 1] == '\n')
+		n--;
+	struct err old = *err;
+	err_set(err, old.code, "%s, stderr: %.*s", old.text, (int)n, text);
+}
+
 static int run_hook(const struct bundle_hook *h, const struct hook_state *state, const char *status,
 	pid_t pid, struct err *err)
 {
 	cleanup(fd_close) int input = open_input(state, status, pid);
+	/* A file, not a pipe: what a hook leaves running may keep it open. */
+	cleanup(fd_close) int errors = memfd_create("errors", MFD_CLOEXEC);
 	pid_t child;
+	int r;
 
 	if (input < 0)
 		return err_code(err, input, "write the state for '%s'", h->path);
 	child = fork();
 	if (child == 0)
-		become_hook(h, state->env, input);
-	return child < 0 ? err_errno(err, "make a process") : wait_for_hook(h, child, err);
+		become_hook(h, state->env, input, errors);
+	if (child < 0)
+		return err_errno(err, "make a process");
+	r = wait_for_hook(h, child, err);
+	show_errors(errors, r < 0 ? err : NULL);
+	return r;
 }
 
 int hooks_run(const struct record_list *hooks, const char *name, const struct hook_state *state,

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -17,6 +18,8 @@
 
 #define IOPRIO_WHO_PROCESS 1
 #define IOPRIO_CLASS_SHIFT 13
+#define MAX_CPUS 8192 /* the kernel's NR_CPUS at most */
+#define ALL_CPUS "0-8191"
 
 /* sched_setattr(2): the kernel's struct sched_attr, whose header clashes with the C library's. */
 struct scheduling {
@@ -198,6 +201,33 @@ static int set_scheduling(const struct bundle_process *p, pid_t pid, struct err 
 		    (int)(class << IOPRIO_CLASS_SHIFT) | (int)p->io_priority->priority) < 0)
 		return err_errno(err, "process.ioPriority: set %s", p->io_priority->class);
 	return 0;
+}
+
+int process_set_affinity(const char *list)
+{
+	cpu_set_t *set = CPU_ALLOC(MAX_CPUS);
+	size_t size = CPU_ALLOC_SIZE(MAX_CPUS);
+	const char *s = list && *list ? list : ALL_CPUS;
+	unsigned long mask = 0;
+	int r;
+
+	CPU_ZERO_S(size, set);
+	while (*s >= '0' && *s <= '9') {
+		char *end;
+		unsigned long first = strtoul(s, &end, 10), last = first;
+		if (*end == '-')
+			last = strtoul(end + 1, &end, 10);
+		for (; first <= last && first < MAX_CPUS; first++) {
+			CPU_SET_S(first, size, set);
+			mask |= first < 64 ? 1ul << first : 0;
+		}
+		s = *end == ',' ? end + 1 : end;
+	}
+	if (list && *list)
+		log_debug("container", "nsexec[%d]: affinity: 0x%lx", (int)getpid(), mask);
+	r = sched_setaffinity(0, size, set) < 0 ? -errno : 0;
+	CPU_FREE(set);
+	return r;
 }
 
 int process_limit(const struct bundle_process *p, pid_t pid, struct err *err)

@@ -65,7 +65,18 @@ int oci_hand_over(const struct oci_process *how, int console, pid_t pid, struct 
 	return how->pid_file ? write_pid(how->pid_file, pid, err) : 0;
 }
 
-int oci_exec_error(struct err *err)
+/* Then it is its interpreter that is missing. */
+static bool is_there(const struct oci_container *c, const char *program)
+{
+	cleanup(free) char *path = xasprintf("/proc/%lld/root", (long long)c->run.pid);
+	cleanup(fd_close) int root = -1, fd = -1;
+
+	root = open(run_alive(&c->run) ? path : c->rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	fd = root < 0 ? -1 : open_in_root(root, program, O_PATH, 0);
+	return fd >= 0;
+}
+
+int oci_exec_error(const struct oci_container *c, struct err *err)
 {
 	struct err e = *err;
 	char *name, *end;
@@ -73,12 +84,16 @@ int oci_exec_error(struct err *err)
 	if (strncmp(e.text, "exec '", 6) != 0)
 		return err_wrap(err, "unable to start container process");
 	name = e.text + 6;
-	end = strrchr(name, '\'');
+	end = strstr(name, "': ");
 	if (end)
 		*end = '\0';
 	if (e.code == ENOENT && !strchr(name, '/'))
 		return err_set(err, e.code,
 			"unable to start container process: exec: \"%s\": executable file not found in $PATH",
+			name);
+	if (e.code == ENOENT && is_there(c, name))
+		return err_set(err, e.code,
+			"unable to start container process: exec %s: no such file or directory",
 			name);
 	if (e.code == ENOENT)
 		return err_set(err, e.code,
@@ -271,5 +286,6 @@ int oci_start(struct oci_container *c, struct err *err)
 		return 0;
 	/* A hook after the start may have been what failed. */
 	engine_container.kill(&c->run, SIGKILL, false, NULL);
-	return strncmp(err->text, "error running hook", 18) == 0 ? -err->code : oci_exec_error(err);
+	return strncmp(err->text, "error running hook", 18) == 0 ? -err->code
+								 : oci_exec_error(c, err);
 }

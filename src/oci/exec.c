@@ -53,7 +53,7 @@ int oci_exec(struct oci_container *c, const struct oci_exec *args, pid_t *ret_pi
 		return r;
 	pidfd = engine_container.exec(&c->run, c->bundle, &exec, &pid, err);
 	if (pidfd < 0)
-		return oci_exec_error(err);
+		return oci_exec_error(c, err);
 	r = oci_hand_over(&args->how, console, pid, err);
 	if (r < 0) {
 		syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);

@@ -21,4 +21,4 @@ int oci_check_console(const struct oci_process *how, bool terminal, struct err *
 /* What is left to do once the process is there. */
 int oci_hand_over(const struct oci_process *how, int console, pid_t pid, struct err *err);
 /* Errors of programs that cannot be executed in runc's words, from which callers make exit codes. */
-int oci_exec_error(struct err *err);
+int oci_exec_error(const struct oci_container *c, struct err *err);
