@@ -51,8 +51,10 @@ install: build
 	$(BUILD)/holm completion zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_holm
 	$(BUILD)/holm completion fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/holm.fish
 
+# What others have written to judge us by.
+conformance: conformance-cpu conformance-oci
 # The software CPU's decoder against Zydis, and the interpreter against this machine's processor: minutes.
-conformance: build
+conformance-cpu: build
 	nice $(BUILD)/tests/unit/test-decode 100000000
 	nice $(BUILD)/tests/cpu/test-host 10000000
 
@@ -66,7 +68,12 @@ soak: build
 	@tools/deps run check
 	@$(SUDO) tests/soak/run $(BUILD)/holm $(or $(ROUNDS),300)
 
+# runc's own suite, from Debian's source package, against `holm oci`.
+conformance-oci: build
+	@tools/deps run check conformance
+	@$(SUDO) tests/conformance/run $(BUILD)/holm
+
 clean:
 	rm -rf build build-asan build-clang build-fuzz
 
-.PHONY: build run check conformance check-v2 asan lint format install bench fuzz soak clean
+.PHONY: build run check conformance conformance-cpu conformance-oci check-v2 asan lint format install bench fuzz soak clean

@@ -186,6 +186,11 @@ struct bundle_time_offset {
 	uint64_t nanosecs;
 };
 
+struct bundle_memory_policy {
+	char *mode, *nodes;
+	char **flags;
+};
+
 struct bundle_linux {
 	struct record_list uid_mappings, gid_mappings; /* struct bundle_id_map */
 	char **sysctl;                                 /* map */
@@ -197,6 +202,7 @@ struct bundle_linux {
 	char *rootfs_propagation;
 	char **masked_paths, **readonly_paths;
 	char *mount_label;
+	struct bundle_memory_policy *memory_policy; /* or NULL */
 	json_t *intel_rdt, *personality, *time_offsets;
 };
 

@@ -307,6 +307,15 @@ const struct record_field bundle_seccomp_fields[] = {
 };
 #undef T
 
+#define T struct bundle_memory_policy
+static const struct record_field bundle_memory_policy_fields[] = {
+	RECORD(T, mode, "mode", RECORD_STR),
+	RECORD(T, nodes, "nodes", RECORD_STR),
+	RECORD(T, flags, "flags", RECORD_STRV),
+	RECORD_END,
+};
+#undef T
+
 #define T struct bundle_linux
 static const struct record_field bundle_linux_fields[] = {
 	LIST(T, uid_mappings, "uidMappings", bundle_id_map),
@@ -321,6 +330,7 @@ static const struct record_field bundle_linux_fields[] = {
 	RECORD(T, masked_paths, "maskedPaths", RECORD_STRV),
 	RECORD(T, readonly_paths, "readonlyPaths", RECORD_STRV),
 	RECORD(T, mount_label, "mountLabel", RECORD_STR),
+	PTR(T, memory_policy, "memoryPolicy", bundle_memory_policy),
 	RECORD(T, intel_rdt, "intelRdt", RECORD_JSON),
 	RECORD(T, personality, "personality", RECORD_JSON),
 	RECORD(T, time_offsets, "timeOffsets", RECORD_JSON),

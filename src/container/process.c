@@ -296,6 +296,9 @@ int process_run(const struct process_setup *s, int conn, struct err *err)
 
 	if (s->personality >= 0 && personality((unsigned long)s->personality) < 0)
 		return err_errno(err, "linux.personality");
+	r = s->memory.is_set ? memory_policy_set(&s->memory) : 0;
+	if (r < 0)
+		return err_code(err, r, "linux.memoryPolicy: set_mempolicy");
 	umask(p->user.umask ? (mode_t)*p->user.umask : 0022);
 	r = set_security_labels(p, err);
 	if (r < 0)

@@ -8,6 +8,7 @@
 
 #include "bundle/bundle.h"
 #include "container/capability.h"
+#include "container/memory_policy.h"
 #include "container/seccomp.h"
 
 struct process_setup {
@@ -21,6 +22,7 @@ struct process_setup {
 	int listener;         /* where a filter's notification descriptor goes; or -1 */
 	char *listener_state; /* and what is said with it */
 	int64_t personality;  /* or -1 */
+	struct memory_policy memory;
 	int keep_fds;         /* from 3 on, for the program */
 	/* Called last before execve, with all rights gone and the filter set; or NULL. */
 	int (*last)(void *data, char *const *env, struct err *err);

@@ -115,6 +115,8 @@ int process_prepare(const struct bundle *b, const struct bundle_process *p, bool
 	};
 	int r = parse_personality(b->linux_.personality, &s.personality, err);
 
+	if (r == 0)
+		r = memory_policy_parse(b->linux_.memory_policy, &s.memory, err);
 	if (r < 0)
 		return r;
 	prepare_capabilities(p, &s);

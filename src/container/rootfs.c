@@ -204,6 +204,12 @@ static int mask_paths(char *const *paths, int root, struct err *err)
 	if (null < 0)
 		return null;
 	strv_foreach (p, paths) {
+		/* Given twice it is masked already. */
+		char *const *q = paths;
+		while (q < p && strcmp(*q, *p) != 0)
+			q++;
+		if (q < p)
+			continue;
 		r = mask_path(root, *p, null, &empty);
 		if (r < 0)
 			return err_code(err, r, "mask '%s'", *p);

@@ -96,9 +96,11 @@ static int compare(const void *a, const void *b)
 int oci_list(const char *root, char ***ret, struct err *err)
 {
 	cleanup(strv_free) char **names = NULL;
+	cleanup(free) char *standard = oci_default_root();
 	DIR *d = opendir(root);
 
-	if (!d && errno != ENOENT)
+	/* Nothing was ever made below the default one then; another is a mistake. */
+	if (!d && (errno != ENOENT || strcmp(root, standard) != 0))
 		return err_errno(err, "open '%s'", root);
 	for (struct dirent *e; d && (e = readdir(d));)
 		if (e->d_name[0] != '.' && e->d_type == DT_DIR)
@@ -160,22 +162,28 @@ char *oci_owner(const struct oci_container *c)
 	return user ? xstrdup(user->pw_name) : xasprintf("#%u", st.st_uid);
 }
 
+static bool has_own_pids(struct oci_container *c)
+{
+	const struct record_list *list;
+
+	if (oci_config(c, NULL) < 0)
+		return true;
+	list = &c->bundle->linux_.namespaces;
+	for (size_t i = 0; i < list->n; i++) {
+		const struct bundle_namespace *n = list->items[i];
+		if (strcmp(n->type, "pid") == 0 && (!n->path || !*n->path))
+			return true;
+	}
+	return false;
+}
+
 int oci_kill(struct oci_container *c, int signo, bool all, struct err *err)
 {
-	enum run_status status = oci_status(c);
-	bool own_pids = false;
-
-	/* A signal to all goes also to what a container without a pid namespace has left behind. */
-	if (status == RUN_STOPPED && !all)
-		return err_set(err, ESRCH, "container not running");
-	if (oci_config(c, NULL) == 0)
-		for (size_t i = 0; i < c->bundle->linux_.namespaces.n; i++) {
-			const struct bundle_namespace *n = c->bundle->linux_.namespaces.items[i];
-			own_pids |= strcmp(n->type, "pid") == 0 && (!n->path || !*n->path);
-		}
-	/* Without one, the death of the first process ends nobody else. */
-	if (signo == SIGKILL && !own_pids)
+	/* Without a pid namespace of its own the death of the first process ends nobody else. */
+	if (signo == SIGKILL && !has_own_pids(c))
 		all = true;
+	if (!all && oci_status(c) == RUN_STOPPED)
+		return err_set(err, ESRCH, "container not running");
 	return engine_container.kill(&c->run, signo, all, err);
 }
 

@@ -261,7 +261,10 @@ status_is() {
 	run ./holm-oci --version
 	[[ ${lines[0]} =~ ^holm-oci\ version\ [0-9]+\.[0-9]+\.[0-9]+ ]]
 	[[ ${lines[2]} =~ ^spec:\ 1\.2\. ]]
+	mkdir state
 	[ "$(./holm-oci --root "$PWD/state" list -q)" = "" ]
+	run ./holm-oci --root "$PWD/nowhere" list
+	[ "$status" -eq 1 ]
 	run ./holm-oci create -h
 	[[ ${lines[1]} == *"holm-oci create"* ]]
 }
