@@ -82,8 +82,8 @@ int memory_policy_parse(
 	if (r < 0)
 		return r;
 	if ((p.mode == MPOL_DEFAULT || p.mode == MPOL_LOCAL) && n)
-		return err_set(err, EINVAL, "linux.memoryPolicy: %s mode requires 0 nodes but got %u",
-			b->mode, n);
+		return err_set(err, EINVAL,
+			"linux.memoryPolicy: %s mode requires 0 nodes but got %u", b->mode, n);
 	p.is_set = true;
 	p.any_nodes = n > 0;
 	*ret = p;

@@ -23,7 +23,7 @@ struct process_setup {
 	char *listener_state; /* and what is said with it */
 	int64_t personality;  /* or -1 */
 	struct memory_policy memory;
-	int keep_fds;         /* from 3 on, for the program */
+	int keep_fds; /* from 3 on, for the program */
 	/* Called last before execve, with all rights gone and the filter set; or NULL. */
 	int (*last)(void *data, char *const *env, struct err *err);
 	void *data;

@@ -266,13 +266,15 @@ int oci_create(const struct oci_create *args, struct oci_container **ret, struct
 		dir_remove(AT_FDCWD, c->dir);
 		return r;
 	}
+	c->fresh = true;
 	*ret = take(c);
 	return 0;
 }
 
 int oci_start(struct oci_container *c, struct err *err)
 {
-	switch (oci_status(c)) {
+	/* Asking the kernel costs as much as all the rest of it. */
+	switch (c->fresh ? RUN_CREATED : oci_status(c)) {
 	case RUN_STOPPED:
 		return err_set(err, EINVAL, "cannot start a container that has stopped");
 	case RUN_RUNNING:
@@ -282,6 +284,7 @@ int oci_start(struct oci_container *c, struct err *err)
 	case RUN_CREATED:
 		break;
 	}
+	c->fresh = false;
 	if (engine_container.start(&c->run, err) == 0)
 		return 0;
 	/* A hook after the start may have been what failed. */

@@ -20,6 +20,7 @@ struct oci_container {
 	struct run_state run;
 	struct bundle *bundle; /* oci_config() */
 	char *dir;             /* ROOT/ID */
+	bool fresh;            /* just created by ourselves, and not started */
 };
 void oci_container_free(struct oci_container *c);
 DEFINE_CLEANUP(oci_container_free, struct oci_container *);
