@@ -35,6 +35,7 @@ struct run_create {
 	const char *run_dir; /* made by the caller; sockets and FIFOs of the engine go here */
 	int stdio[3];        /* for process.terminal == false; stay the caller's */
 	int *ret_console;    /* for process.terminal: the pty's master, the caller's afterwards */
+	bool plain_lines;    /* the terminal does not put a carriage return before each line feed */
 	int keep_fds;        /* so many descriptors from 3 on stay open for the program */
 	bool no_pivot;       /* chroot instead, for a root on the initial ramdisk */
 	bool no_new_keyring; /* the caller's session keyring stays the container's */
@@ -49,6 +50,7 @@ struct run_exec {
 	const struct bundle_process *process;
 	int stdio[3];
 	int *ret_console;
+	bool plain_lines;
 	int keep_fds; /* as in run_create */
 	/* Groups below the container's own, as alternating controller ("" for all) and path, the end
 	 * being NULL; or NULL. */

@@ -8,7 +8,6 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -32,6 +31,10 @@ struct create_options {
 			"PATH", \
 			"path to an AF_UNIX socket which will receive the master end of the console's " \
 			"pseudoterminal", \
+			.complete = COMPLETE_FILE), \
+		OPTION_WITH(struct create_options, pidfd_socket, OPT_STR, 0, "pidfd-socket", \
+			"PATH", \
+			"path to an AF_UNIX socket which will receive a descriptor of the process", \
 			.complete = COMPLETE_FILE), \
 		OPTION_WITH(struct create_options, pid_file, OPT_STR, 0, "pid-file", "FILE", \
 			"specify the file to write the process id to", .complete = COMPLETE_FILE), \
@@ -103,17 +106,11 @@ static int wait_for(pid_t pid)
 int oci_follow(pid_t pid, int pidfd, int console)
 {
 	struct stream_attach how = { .tty = true, .stdin_on = true, .transparent = true };
-	struct termios t;
 	struct err err = { 0 };
 	int status;
 
 	if (console < 0)
 		return wait_for(pid);
-	/* As runc's: whoever reads our output gets the lines as they were written. */
-	if (tcgetattr(console, &t) == 0) {
-		t.c_oflag &= ~(tcflag_t)ONLCR;
-		tcsetattr(console, TCSANOW, &t);
-	}
 	if (console_attach(console, pidfd, &how, &err) < 0)
 		oci_fail(&err, 1);
 	while (waitpid(pid, &status, 0) < 0)
@@ -160,7 +157,7 @@ static int create(
 	const struct cmd_call *call, int *ret_console, struct oci_container **ret, struct err *err)
 {
 	const struct create_options *o = call->options;
-	cleanup(fd_close) int socket = -1;
+	cleanup(fd_close) int socket = -1, pidfd_socket = -1;
 	cleanup(free) char *pid_file = NULL;
 	struct oci_create args = { .root = oci_options()->root,
 		.id = call->args[0],
@@ -180,6 +177,12 @@ static int create(
 			return socket;
 	}
 	args.process.console_socket = socket;
+	if (o->pidfd_socket && *o->pidfd_socket) {
+		pidfd_socket = oci_console_connect(o->pidfd_socket, err);
+		if (pidfd_socket < 0)
+			return pidfd_socket;
+		args.process.pidfd_socket = pidfd_socket;
+	}
 	r = enter_bundle(o, &pid_file, err);
 	if (r < 0)
 		return r;

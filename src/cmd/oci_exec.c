@@ -40,6 +40,9 @@ static const struct cmd_option exec_rows[] = {
 		"path to the process.json", .complete = COMPLETE_FILE),
 	OPTION(struct exec_options, detach, OPT_FLAG, 'd', "detach", NULL,
 		"detach from the container's process"),
+	OPTION_WITH(struct exec_options, pidfd_socket, OPT_STR, 0, "pidfd-socket", "PATH",
+		"path to an AF_UNIX socket which will receive a descriptor of the process",
+		.complete = COMPLETE_FILE),
 	OPTION_WITH(struct exec_options, pid_file, OPT_STR, 0, "pid-file", "FILE",
 		"specify the file to write the process id to", .complete = COMPLETE_FILE),
 	OPTION(struct exec_options, process_label, OPT_STR, 0, "process-label", "LABEL",
@@ -193,7 +196,7 @@ static int exec_run(struct cmd_call *call)
 	const struct exec_options *o = call->options;
 	cleanup(oci_container_free) struct oci_container *c = NULL;
 	cleanup(bundle_process_free) struct bundle_process *own = NULL;
-	cleanup(fd_close) int console = -1, socket = -1, pidfd = -1;
+	cleanup(fd_close) int console = -1, socket = -1, pidfd_socket = -1, pidfd = -1;
 	struct err err = { 0 };
 	struct oci_exec exec = { .how = { .console_socket = -1,
 					 .ret_console = o->detach ? NULL : &console,
@@ -207,6 +210,12 @@ static int exec_run(struct cmd_call *call)
 		socket = oci_console_connect(o->console_socket, &err);
 		if (socket < 0)
 			return failed(&err);
+	}
+	if (c && o->pidfd_socket && *o->pidfd_socket) {
+		pidfd_socket = oci_console_connect(o->pidfd_socket, &err);
+		if (pidfd_socket < 0)
+			return failed(&err);
+		exec.how.pidfd_socket = pidfd_socket;
 	}
 	if (o->preserve_fds < 0 || o->preserve_fds > 65536)
 		err_set(&err, EINVAL, "--preserve-fds: not in 0..65536");

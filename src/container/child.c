@@ -82,6 +82,8 @@ static int mount_all(const struct container_setup *s, struct console *console, s
 		r = devices_make(b, root, err);
 	if (r == 0 && b->process->terminal)
 		r = console_open(b->process, root, /* bind= */ true, console, err);
+	if (r == 0 && b->process->terminal && s->args->plain_lines)
+		console_plain_lines(console);
 	if (r == 0)
 		r = mounts_finish(&s->mounts, &place, err);
 	return r < 0 ? r : take_fd(root);

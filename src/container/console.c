@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -82,6 +83,16 @@ int console_open(
 	ret->master = take_fd(master);
 	ret->terminal = take_fd(terminal);
 	return 0;
+}
+
+void console_plain_lines(const struct console *c)
+{
+	struct termios t;
+
+	if (tcgetattr(c->terminal, &t) == 0) {
+		t.c_oflag &= ~(tcflag_t)ONLCR;
+		tcsetattr(c->terminal, TCSANOW, &t);
+	}
 }
 
 int console_use(int terminal, struct err *err)

@@ -12,6 +12,8 @@ struct console {
  */
 int console_open(
 	const struct bundle_process *p, int root, bool bind, struct console *ret, struct err *err);
+/* Before anything is written to it: lines come out as they go in. */
+void console_plain_lines(const struct console *c);
 /* In the child: standard input, output and error, and the controlling terminal of a new session. */
 int console_use(int terminal, struct err *err);
 /* In the parent, without a terminal: what are pipes belongs to the process' user, for one that root made can

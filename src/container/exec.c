@@ -95,6 +95,8 @@ static int enter(const struct exec_setup *s, struct err *err)
 		return r;
 	if (p->terminal) {
 		r = console_open(p, -1, /* bind= */ false, &console, err);
+		if (r == 0 && s->args->plain_lines)
+			console_plain_lines(&console);
 		if (r == 0)
 			r = console_use(console.terminal, err);
 	} else {

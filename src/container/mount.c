@@ -324,9 +324,30 @@ static int bind_from_host(const struct mount_item *item, int dest)
 	return -EPERM;
 }
 
-static char *mount_data(const struct mount_item *item, const char *label)
+static bool has_mode(const char *data)
 {
-	const char *data = item->options.data.data ? item->options.data.data : "";
+	return strncmp(data, "mode=", 5) == 0 || strstr(data, ",mode=");
+}
+
+/* Of the directory that a tmpfs is to cover, whose look it takes on unless a mode is given; -1: none. */
+static int covered_mode(const struct mount_item *item, int root)
+{
+	const char *data = item->options.data.data;
+	cleanup(fd_close) int fd = -1;
+	struct stat st;
+
+	if (!is_kind(item, "tmpfs") || has_mode(data ? data : ""))
+		return -1;
+	fd = open_in_root(root, item->mount->destination, O_PATH, 0);
+	return fd >= 0 && fstat(fd, &st) == 0 ? (int)(st.st_mode & 07777) : -1;
+}
+
+static char *mount_data(const struct mount_item *item, const char *label, int mode)
+{
+	cleanup(free) char *given = xstrdup(item->options.data.data ? item->options.data.data : "");
+	cleanup(free) char *data =
+		mode < 0 ? xstrdup(given)
+			 : xasprintf("%s%smode=%o", given, *given ? "," : "", mode);
 
 	if (label && *label && is_kind(item, "tmpfs"))
 		return xasprintf("%s%scontext=\"%s\"", data, *data ? "," : "", label);
@@ -364,12 +385,12 @@ static int finish_file_system(
 	return r;
 }
 
-static int mount_file_system(
-	const struct mount_item *item, const struct mount_place *place, int dest, struct err *err)
+static int mount_file_system(const struct mount_item *item, const struct mount_place *place,
+	int dest, int mode, struct err *err)
 {
 	const struct mount_options *o = &item->options;
 	const struct bundle_mount *m = item->mount;
-	cleanup(free) char *data = mount_data(item, place->label);
+	cleanup(free) char *data = mount_data(item, place->label, mode);
 	cleanup(fd_close) int below = -1;
 	unsigned long flags = o->flags;
 	int r;
@@ -397,6 +418,7 @@ static int mount_file_system(
 static int make_item(
 	const struct mount_item *item, const struct mount_place *place, struct err *err)
 {
+	int mode = covered_mode(item, place->root);
 	cleanup(fd_close) int dest = open_destination(item, place->root, err);
 	int r;
 
@@ -412,7 +434,7 @@ static int make_item(
 	}
 	if (is_kind(item, "cgroup") || is_kind(item, "cgroup2"))
 		return mount_cgroups(item, place, dest, err);
-	return mount_file_system(item, place, dest, err);
+	return mount_file_system(item, place, dest, mode, err);
 }
 
 int mounts_make(const struct mount_list *list, const struct mount_place *place, struct err *err)

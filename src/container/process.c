@@ -216,11 +216,21 @@ static char *home_of(uint32_t uid)
 
 static char **make_env(const struct bundle_process *p)
 {
-	char **env = strv_copy(p->env);
+	char **env = NULL;
+	const char *home;
 
-	if (!strv_env_get(env, "HOME")) {
-		cleanup(free) char *home = home_of(p->user.uid);
-		strv_addf(&env, "HOME=%s", home);
+	/* Of a name that is given twice the last value counts. */
+	strv_foreach (e, p->env) {
+		if (strchr(*e, '='))
+			strv_env_set(&env, *e);
+		else
+			strv_add(&env, *e);
+	}
+	home = strv_env_get(env, "HOME");
+	if (!home || !*home) {
+		cleanup(free) char *dir = home_of(p->user.uid);
+		cleanup(free) char *line = xasprintf("HOME=%s", dir);
+		strv_env_set(&env, line);
 	}
 	return env;
 }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -62,6 +63,12 @@ int oci_hand_over(const struct oci_process *how, int console, pid_t pid, struct 
 		r = fd_send(how->console_socket, name, sizeof(name) - 1, &console, 1);
 	if (r < 0)
 		return err_code(err, r, "send the terminal to the console socket");
+	if (how->pidfd_socket > 0) {
+		cleanup(fd_close) int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+		r = pidfd < 0 ? -errno : fd_send(how->pidfd_socket, "pidfd", 5, &pidfd, 1);
+	}
+	if (r < 0)
+		return err_code(err, r, "send the process to the pidfd socket");
 	return how->pid_file ? write_pid(how->pid_file, pid, err) : 0;
 }
 
@@ -202,6 +209,7 @@ static int create(const struct oci_create *args, struct oci_container *c, const 
 		.run_dir = c->dir,
 		.stdio = { STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO },
 		.ret_console = &console,
+		.plain_lines = args->process.ret_console,
 		.keep_fds = args->process.keep_fds,
 		.no_pivot = args->no_pivot,
 		.no_new_keyring = args->no_new_keyring,

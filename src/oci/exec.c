@@ -40,6 +40,8 @@ int oci_exec(struct oci_container *c, const struct oci_exec *args, pid_t *ret_pi
 	struct run_exec exec = { .process = args->process,
 		.stdio = { STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO },
 		.ret_console = &console,
+		/* As runc's: whoever reads our output gets the lines as they were written. */
+		.plain_lines = args->how.ret_console,
 		.keep_fds = args->how.keep_fds,
 		.cgroups = args->cgroups };
 	pid_t pid;

@@ -43,6 +43,7 @@ json_t *oci_state(struct oci_container *c);
 char *oci_owner(const struct oci_container *c);
 
 struct oci_process {
+	int pidfd_socket;   /* where a descriptor of the process is sent to; 0: nowhere */
 	int console_socket; /* where the terminal's master is sent to; -1: none */
 	int *ret_console;   /* or who takes it */
 	int keep_fds;

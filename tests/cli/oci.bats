@@ -268,3 +268,52 @@ status_is() {
 	run ./holm-oci create -h
 	[[ ${lines[1]} == *"holm-oci create"* ]]
 }
+
+@test "run: a terminal without carriage returns, on which lines come out as they went in" {
+	config '.process.terminal = true | .process.args = ["/bin/sh", "-c", "echo one; echo two"]'
+	run oci run "$ID" < /dev/null
+	[ "$status" -eq 0 ]
+	[ "$output" = $'one\ntwo' ]
+}
+
+@test "a tmpfs looks like the directory that it covers" {
+	mkdir -p "$BUNDLE_ROOTFS/cover"
+	chmod 710 "$BUNDLE_ROOTFS/cover"
+	ln -f "$BUNDLE_ROOTFS/bin/busybox" "$BUNDLE_ROOTFS/bin/stat"
+	config '.mounts += [{destination: "/cover", type: "tmpfs", source: "tmpfs"}] |
+		.process.args = ["stat", "-c", "%a", "/cover"]'
+	run oci run "$ID"
+	[ "$output" = 710 ]
+	config '.mounts[-1].options = ["mode=1500"]'
+	run oci run "$ID"
+	[ "$output" = 1500 ]
+}
+
+@test "environment: the last value counts, HOME is never empty" {
+	config '.process.env += ["A=1", "A=2", "HOME="] | .process.args = ["env"]'
+	run oci run "$ID"
+	[[ $output == *A=2* && $output != *A=1* && $output == *HOME=/* ]]
+}
+
+@test "memory policy, and one that makes no sense" {
+	config '.linux.memoryPolicy = {mode: "MPOL_INTERLEAVE", nodes: "0"} |
+		.process.args = ["sh", "-c", "read -r _ policy _ < /proc/self/numa_maps; echo $policy"]'
+	run oci run "$ID"
+	[ "$output" = interleave:0 ]
+	config '.linux.memoryPolicy = {mode: "MPOL_NONE"}'
+	run oci run "$ID"
+	[ "$status" -eq 1 ]
+	[[ $output == *"invalid memory policy mode 'MPOL_NONE'"* ]]
+}
+
+@test "exec: groups below the container's own" {
+	config --arg p "/$ID" '.linux.cgroupsPath = $p'
+	oci run -d "$ID" < /dev/null > /dev/null
+	run oci exec --cgroup .. "$ID" true
+	[ "$status" -eq 255 ]
+	[[ $output == *"bad sub cgroup path: .. is not a sub cgroup path"* ]]
+	run oci exec --cgroup nothere "$ID" true
+	[ "$status" -eq 255 ]
+	[[ $output == *" adding pid "*"/nothere/cgroup.procs: no such file or directory"* ]]
+	[ "$(oci exec "$ID" cat /proc/self/cgroup | grep -vc ":/$ID\$")" = 0 ]
+}
