@@ -237,7 +237,8 @@ static void expect(const char *name, unsigned n_vcpus, const char *text)
 {
 	cleanup(guest_free) struct guest *g = guest_new(name, n_vcpus);
 
-	assert_int_equal(run_for(g, 0), CPU_EXIT_KICK);
+	if (run_for(g, 0) != CPU_EXIT_KICK)
+		fail_msg("triple fault after \"%s\"", g->text);
 	if (g->value != 0 || strcmp(g->text, text) != 0)
 		wrong("ended with %d after \"%s\"", g->value, g->text);
 }
@@ -255,6 +256,11 @@ static void protected_mode(void **state)
 static void long_mode(void **state)
 {
 	expect("long", 1, "L6PUGS");
+}
+
+static void paging(void **state)
+{
+	expect("paging", 1, "PWRXADIUS");
 }
 
 static void interrupts(void **state)
@@ -353,6 +359,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(real_mode),
 		cmocka_unit_test(protected_mode),
 		cmocka_unit_test(long_mode),
+		cmocka_unit_test(paging),
 		cmocka_unit_test(interrupts),
 		cmocka_unit_test(second_processor),
 		cmocka_unit_test(mapped_registers),
