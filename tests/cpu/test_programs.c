@@ -258,6 +258,11 @@ static void long_mode(void **state)
 	expect("long", 1, "L6PUGS");
 }
 
+static void gates_and_tasks(void **state)
+{
+	expect("gates", 1, "CITVL");
+}
+
 static void paging(void **state)
 {
 	expect("paging", 1, "PWRXADIUS");
@@ -359,6 +364,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(real_mode),
 		cmocka_unit_test(protected_mode),
 		cmocka_unit_test(long_mode),
+		cmocka_unit_test(gates_and_tasks),
 		cmocka_unit_test(paging),
 		cmocka_unit_test(interrupts),
 		cmocka_unit_test(second_processor),
