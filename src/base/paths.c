@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +28,27 @@ static char *user_dir(const char *variable, const char *below_home)
 	if (dir && dir[0] == '/')
 		return xasprintf("%s/holm", dir);
 	return xasprintf("%s/%s/holm", home && home[0] == '/' ? home : "/tmp", below_home);
+}
+
+static bool is_own_dir(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid() &&
+	       !(st.st_mode & 022);
+}
+
+/* What ends with the session or the boot. The variable survives `su`, and then names another user's. */
+static char *user_run_dir(void)
+{
+	cleanup(free) char *standard = xasprintf("/run/user/%u", geteuid());
+	const char *dir = getenv("XDG_RUNTIME_DIR");
+
+	if (dir && dir[0] == '/' && is_own_dir(dir))
+		return xasprintf("%s/holm", dir);
+	if (is_own_dir(standard))
+		return xasprintf("%s/holm", standard);
+	return xasprintf("/tmp/holm-run-%u", geteuid());
 }
 
 static const char *first(const char *a, const char *b)
@@ -76,8 +98,7 @@ int paths_init(const char *root, const char *run, struct err *err)
 	else if (root)
 		run_path = xasprintf("%s/run", root);
 	else
-		run_path = geteuid() == 0 ? xstrdup(STANDARD_RUN)
-					  : user_dir("XDG_RUNTIME_DIR", ".cache");
+		run_path = geteuid() == 0 ? xstrdup(STANDARD_RUN) : user_run_dir();
 	if (root)
 		root_path = xstrdup(root);
 	else

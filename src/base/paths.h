@@ -5,7 +5,8 @@
  * root: what survives a reboot (images, instances, volumes, the database). --root, HOLM_ROOT, else
  * /var/lib/holm, for ordinary users $XDG_DATA_HOME/holm.
  * run: sockets and what ends with the boot. --run, HOLM_RUN, else ROOT/run when a root was chosen,
- * else /run/holm, for ordinary users $XDG_RUNTIME_DIR/holm.
+ * else /run/holm, for ordinary users $XDG_RUNTIME_DIR/holm, else /run/user/UID/holm, else
+ * /tmp/holm-run-UID, which is theirs alone or not used (rootless.h).
  *
  * Set once at start by paths_init(), which makes both directories (0711 root: 0700 for users).
  */

@@ -13,6 +13,7 @@
 #include "base/paths.h"
 #include "cmd/oci.h"
 #include "cmd/table.h"
+#include "rootless/rootless.h"
 
 #define STATUS_USAGE 125 /* Docker's, for wrong options of any verb */
 
@@ -98,6 +99,13 @@ static int check_args(const struct cmd_call *call)
 	return 1;
 }
 
+static int enter_store(struct err *err)
+{
+	int r = cmd_paths(err);
+
+	return r < 0 ? r : rootless_enter(err);
+}
+
 static int run_verb(const struct cmd *cmd, char **argv)
 {
 	void *options = xcalloc(1, cmd->options_size ? cmd->options_size : 1);
@@ -113,7 +121,7 @@ static int run_verb(const struct cmd *cmd, char **argv)
 		r = 0;
 	} else {
 		r = check_args(&call);
-		if (r == 0 && !(cmd->flags & CMD_NO_STORE) && cmd_paths(&err) < 0)
+		if (r == 0 && !(cmd->flags & CMD_NO_STORE) && enter_store(&err) < 0)
 			r = cmd_fail(&err, 1);
 		else if (r == 0)
 			r = cmd->run(&call);

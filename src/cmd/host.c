@@ -29,6 +29,7 @@
 #include "base/parse.h"
 #include "base/paths.h"
 #include "container/cgroup.h"
+#include "rootless/rootless.h"
 
 #define LOW_SPACE (1ull << 30)
 
@@ -65,10 +66,13 @@ static int in_child(int (*fn)(void *data), void *data)
 
 static void check_user(struct host_check *c)
 {
-	if (geteuid() == 0)
+	if (rootless())
+		say(c, HOST_OK, "", "user %u, root of a user namespace", rootless_user());
+	else if (geteuid() == 0)
 		say(c, HOST_OK, "", "root");
 	else
-		say(c, HOST_MISSING, "sudo holm doctor", "user %u: this version needs root",
+		/* What is against it was said when the user namespace could not be entered. */
+		say(c, HOST_MISSING, "sudo holm doctor", "user %u, without a user namespace",
 			geteuid());
 }
 
@@ -78,13 +82,15 @@ static void check_kernel(struct host_check *c)
 	struct utsname u;
 
 	uname(&u);
-	/* 5.12 brought mount_setattr, the youngest system call without which nothing works. */
+	/* 5.12 brought mount_setattr, the youngest system call without which nothing works, and 5.13
+	 * overlay's attributes in user namespaces. */
+	unsigned least = rootless() ? 13 : 12;
 	if (sscanf(u.release, "%u.%u", &major, &minor) == 2 &&
-		(major > 5 || (major == 5 && minor >= 12)))
+		(major > 5 || (major == 5 && minor >= least)))
 		say(c, HOST_OK, "", "%s", u.release);
 	else
 		say(c, HOST_MISSING, "apt-get install linux-image-amd64",
-			"%s: 5.12 or later is needed", u.release);
+			"%s: 5.%u or later is needed", u.release, least);
 }
 
 static void check_namespaces(struct host_check *c)
@@ -134,7 +140,8 @@ static int try_overlay(void *data)
 	if (mkdir("l", 0700) < 0 || mkdir("u", 0700) < 0 || mkdir("w", 0700) < 0 ||
 		mkdir("m", 0700) < 0)
 		return -errno;
-	snprintf(options, sizeof(options), "lowerdir=l,upperdir=u,workdir=w");
+	snprintf(options, sizeof(options), "%slowerdir=l,upperdir=u,workdir=w",
+		rootless() ? "userxattr," : "");
 	return mount("overlay", "m", "overlay", 0, options) < 0 ? -errno : 0;
 }
 
@@ -205,6 +212,15 @@ static void check_cgroups(struct host_check *c)
 	enum cgroup_mode mode = cgroup_mode();
 	const char *have = cgroup_controllers();
 
+	if (mode == CGROUP_NONE && rootless()) {
+		say(c, HOST_LIMITED,
+			access("/run/systemd/system", F_OK) == 0 &&
+					access("/sys/fs/cgroup/cgroup.controllers", F_OK) == 0
+				? "systemd-run --user --scope -p Delegate=yes holm run ..."
+				: "",
+			"none is delegated to you: no limits, no statistics, no pause");
+		return;
+	}
 	if (mode == CGROUP_NONE) {
 		say(c, HOST_MISSING, "mount -t cgroup2 cgroup2 /sys/fs/cgroup", "not mounted");
 		return;
@@ -335,6 +351,12 @@ static void check_resource(struct host_check *c)
 	cap_t caps = cap_get_proc();
 	cap_flag_value_t set = CAP_CLEAR;
 
+	if (rootless()) {
+		say(c, HOST_LIMITED, "",
+			"an ordinary user's: --ulimit and --oom-score-adj are clamped");
+		cap_free(caps);
+		return;
+	}
 	if (caps)
 		cap_get_flag(caps, CAP_SYS_RESOURCE, CAP_EFFECTIVE, &set);
 	cap_free(caps);
@@ -375,14 +397,41 @@ static void check_bootstrap(struct host_check *c)
 	check_program(c, "mmdebstrap", "mmdebstrap");
 }
 
-static void check_id_maps(struct host_check *c)
+static void check_programs_of_ids(struct host_check *c)
 {
-	check_program(c, "newuidmap", "uidmap");
+	if (in_path("newuidmap") && !in_path("newgidmap"))
+		check_program(c, "newgidmap", "uidmap");
+	else
+		check_program(c, "newuidmap", "uidmap");
+}
+
+static void check_ids(struct host_check *c)
+{
+	cleanup(free) char *command = rootless_ids_command(rootless_user());
+	unsigned long long n = rootless_ids(rootless_user());
+
+	if (!rootless())
+		say(c, HOST_OK, "", "root has all");
+	else if (!n)
+		say(c, HOST_LIMITED, command,
+			"none for you in /etc/subuid and /etc/subgid: all files of images are yours");
+	else if (rootless_single_id())
+		say(c, HOST_LIMITED, "stop all containers and start them again",
+			"%llu, which are not in use: %.100s", n, rootless_single_why());
+	else
+		say(c, HOST_OK, "", "%llu in /etc/subuid and /etc/subgid", n);
 }
 
 static void check_user_network(struct host_check *c)
 {
-	check_program(c, "pasta", "passt");
+	const char *mend = "", *missing = rootless_network_missing(&mend);
+
+	if (!rootless())
+		check_program(c, "pasta", "passt");
+	else if (missing)
+		say(c, HOST_LIMITED, mend, "%s: containers reach only each other", missing);
+	else
+		say(c, HOST_OK, "", "pasta");
 }
 
 const char *host_file_system(const char *path)
@@ -419,8 +468,9 @@ static const struct {
 	{ "rlimits", "--ulimit above the host's", check_resource },
 	{ "space", "images and volumes", check_space },
 	{ "mmdebstrap", "holm image bootstrap", check_bootstrap },
-	{ "newuidmap", "ordinary users (later version)", check_id_maps },
-	{ "pasta", "ordinary users' networks (later version)", check_user_network },
+	{ "newuidmap", "ordinary users", check_programs_of_ids },
+	{ "ids", "ordinary users", check_ids },
+	{ "pasta", "ordinary users' networks", check_user_network },
 };
 
 size_t host_check_all(struct host_check **ret)

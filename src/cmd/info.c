@@ -19,6 +19,7 @@
 #include "image/image.h"
 #include "instance/instance.h"
 #include "instance/volume.h"
+#include "rootless/rootless.h"
 
 struct info_options {
 	const char *format;
@@ -124,6 +125,13 @@ static void add_host(json_t *j)
 	add_str(j, "CgroupMode", modes[cgroup_mode()]);
 	add_str(j, "CgroupControllers", cgroup_controllers());
 	add_str(j, "CgroupDriver", "cgroupfs");
+	json_object_set_new(j, "Rootless", json_boolean(rootless()));
+	if (rootless()) {
+		const char *mend, *missing = rootless_network_missing(&mend);
+		add_int(j, "User", rootless_user());
+		add_int(j, "Ids", rootless_last_id() + 1ull);
+		add_str(j, "NetworkOutside", missing ? missing : "pasta");
+	}
 	add_str(j, "KernelVersion", u.release);
 	add_str(j, "OperatingSystem", os);
 	add_str(j, "OSType", "linux");
@@ -158,6 +166,10 @@ static void print(json_t *j)
 		text(j, "HolmRunDir"));
 	json_object_foreach (json_object_get(j, "Isolations"), name, state)
 		printf("Isolation:    %s: %s\n", name, json_string_value(state));
+	if (json_is_true(json_object_get(j, "Rootless")))
+		printf("User:         %lld, root of a user namespace with %lld id%s\nOutside:      %s\n",
+			number(j, "User"), number(j, "Ids"), number(j, "Ids") == 1 ? "" : "s",
+			text(j, "NetworkOutside"));
 	printf("Cgroups:      %s: %s\n", text(j, "CgroupMode"), text(j, "CgroupControllers"));
 	printf("Kernel:       %s\nSystem:       %s (%s)\nName:         %s\nCPUs:         %lld\n",
 		text(j, "KernelVersion"), text(j, "OperatingSystem"), text(j, "Architecture"),

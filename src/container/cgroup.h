@@ -30,6 +30,8 @@ const char *cgroup_controllers(void);
 #define CGROUP_SHARED 2u     /* with others in it, which is warned of; else that is -EBUSY */
 int cgroup_create(const char *path, const struct bundle_resources *resources, unsigned flags,
 	char **ret_path, int *ret_fd, struct err *err);
+/* Whether anything is limited: what devices there are to be is not. */
+bool cgroup_limits_asked(const struct bundle_resources *resources);
 /* v2's directory of the group for CLONE_INTO_CGROUP, the caller's; -ENOENT when it has none. */
 int cgroup_fd(const char *path);
 /*

@@ -8,11 +8,15 @@
 
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/fd.h"
+#include "rootless/rootless.h"
 
 #define STANDARD "/sys/fs/cgroup"
 #define MAX_MOUNTINFO (16u << 20)
@@ -209,6 +213,64 @@ static void find(struct cgroup_layout *l)
 		cgroup_layout_parse(text.data, l);
 }
 
+static void forget(struct cgroup_layout *l)
+{
+	for (size_t h = 0; h < l->n; h++) {
+		free((char *)l->list[h].name);
+		free((char *)l->list[h].mount);
+		free((char *)l->list[h].controllers);
+	}
+	*l = (struct cgroup_layout){ .mode = CGROUP_NONE };
+}
+
+static bool is_delegated(const char *dir)
+{
+	static const char *const files[] = { "", "/cgroup.procs", "/cgroup.subtree_control" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		cleanup(free) char *path = xasprintf("%s%s", dir, files[i]);
+		/* Root of a user namespace is not overruling here: these belong to the host's users. */
+		if (access(path, W_OK) < 0)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * An ordinary user has what was delegated (kernel cgroup-v2.rst, "Delegation"): of v2 the group that
+ * this process is in, or the topmost above it that still is the user's, where systemd keeps processes
+ * away from groups. All paths start from there.
+ */
+static void keep_delegated(struct cgroup_layout *l)
+{
+	char line[PATH_MAX];
+	cleanup(free) char *dir = NULL, *best = NULL;
+	size_t top;
+
+	if (l->mode != CGROUP_V2 ||
+		file_get_line(AT_FDCWD, "/proc/self/cgroup", line, sizeof(line)) < 0 ||
+		strncmp(line, "0::/", 4) != 0 || strstr(line, "..")) {
+		forget(l);
+		return;
+	}
+	top = strlen(l->list[0].mount);
+	dir = xasprintf("%s%s", l->list[0].mount, line[4] ? line + 3 : "");
+	while (strlen(dir) > top && is_delegated(dir)) {
+		str_replace(&best, dir);
+		*strrchr(dir, '/') = '\0';
+	}
+	if (!best) {
+		forget(l);
+		return;
+	}
+	cleanup(free) char *file = xasprintf("%s/cgroup.controllers", best);
+	cleanup(buf_free) struct buf text = { 0 };
+	file_read(AT_FDCWD, file, 4096, &text);
+	free((char *)l->list[0].mount);
+	l->list[0].mount = take(best);
+	l->controllers[0] = cgroup_controllers_of(text.data ?: "") | CG_V2_ALWAYS;
+}
+
 static const struct cgroup_layout *current;
 
 void cgroup_layout_override(const struct cgroup_layout *layout)
@@ -223,8 +285,11 @@ const struct cgroup_layout *cgroup_layout(void)
 
 	if (current)
 		return current;
-	if (!found)
+	if (!found) {
 		find(&host);
+		if (rootless())
+			keep_delegated(&host);
+	}
 	found = true;
 	return &host;
 }

@@ -562,6 +562,16 @@ unsigned cgroup_limits_need(const struct bundle_resources *res)
 	return need;
 }
 
+bool cgroup_limits_asked(const struct bundle_resources *res)
+{
+	const struct bundle_memory *m = &res->memory;
+	const struct bundle_block_io *io = &res->block_io;
+
+	return m->limit || m->reservation || m->swap || res->pids.limit || io->weight ||
+	       io->leaf_weight || io->weight_device.n || io->read_bps.n || io->write_bps.n ||
+	       io->read_iops.n || io->write_iops.n || cgroup_limits_need(res) & ~CG_BIT(CG_DEVICES);
+}
+
 int cgroup_limits_apply(
 	const struct cgroup_group *g, const struct bundle_resources *res, struct err *err)
 {

@@ -20,6 +20,7 @@
 #include "container/hook.h"
 #include "container/report.h"
 #include "container/start.h"
+#include "rootless/rootless.h"
 
 #define EXIT_WAIT_MS 10000
 
@@ -79,12 +80,28 @@ int container_start(const struct run_state *state, struct err *err)
 	return r < 0 ? r : hooks_run_poststart(run_dir, (pid_t)state->pid, err);
 }
 
+/* Without a group: whoever starts a process meanwhile, by a signal that it survives, may miss it. */
+static int kill_found(const struct run_state *state, int signo, struct err *err)
+{
+	cleanup(free) pid_t *pids = NULL;
+	int n = container_pids(state, &pids, err);
+
+	if (n == -ESRCH)
+		return 0;
+	for (int i = 0; i < n; i++)
+		if (kill(pids[i], signo) < 0 && errno != ESRCH)
+			return err_errno(err, "send signal %d to process %d", signo, (int)pids[i]);
+	return n < 0 ? n : 0;
+}
+
 int container_kill(const struct run_state *state, int signo, bool all, struct err *err)
 {
 	cleanup(fd_close) int fd = -1;
 
 	if (all && state->cgroup)
 		return cgroup_kill(state->cgroup, signo, err);
+	if (all)
+		return kill_found(state, signo, err);
 	fd = run_pidfd(state);
 	if (fd == -ESRCH)
 		return 0;
@@ -158,14 +175,12 @@ int container_available(struct err *err)
 		errno == ENOSYS)
 		return err_set(err, ENOSYS,
 			"containers need Linux 5.12 or later; this is older: install a newer kernel");
-	if (geteuid() != 0)
-		return err_set(err, EPERM, "containers are run by root so far: use sudo");
 	if (access("/proc/self/ns/pid_for_children", F_OK) < 0)
 		return err_errno(err, "'/proc' shows no namespaces: mount -t proc proc /proc");
 	if (!has_overlay())
 		return err_set(
 			err, ENODEV, "the kernel has no overlay file system: modprobe overlay");
-	if (cgroup_mode() == CGROUP_NONE)
+	if (cgroup_mode() == CGROUP_NONE && !rootless())
 		return err_set(err, ENODEV,
 			"no cgroup file system: mount -t cgroup2 cgroup2 /sys/fs/cgroup");
 	return 0;

@@ -18,4 +18,6 @@ int container_kill(const struct run_state *state, int signo, bool all, struct er
 int container_exec(const struct run_state *state, const struct bundle *bundle,
 	const struct run_exec *args, pid_t *ret_pid, struct err *err);
 enum run_status container_status(const struct run_state *state);
+/* All its processes, as the caller sees them; the caller frees. The count. */
+int container_pids(const struct run_state *state, pid_t **ret, struct err *err);
 int container_destroy(const struct run_state *state, struct err *err);

@@ -22,6 +22,7 @@
 #include "container/rootfs.h"
 #include "container/start.h"
 #include "container/sysctl.h"
+#include "rootless/rootless.h"
 
 static void setup_free(struct container_setup *s)
 {
@@ -109,7 +110,12 @@ static int make_cgroup(struct container_setup *s, struct err *err)
 	if (s->args->share_cgroup)
 		flags |= CGROUP_SHARED;
 	if (cgroup_mode() == CGROUP_NONE) {
-		log_warn_once("this host has no cgroups: limits are not enforced");
+		if (!rootless())
+			log_warn_once("this host has no cgroups: limits are not enforced");
+		else if (l->resources && cgroup_limits_asked(l->resources))
+			log_warn_once(
+				"limits are not enforced: no control group is delegated to you here "
+				"('holm doctor' tells what would)");
 		return 0;
 	}
 	return cgroup_create(

@@ -12,11 +12,13 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "rootless/rootless.h"
 
 static const struct {
 	const char *type; /* the runtime-spec's */
@@ -66,6 +68,16 @@ static int open_namespace(const struct bundle_namespace *n, int kind, struct err
 	return take_fd(fd);
 }
 
+static bool is_own(int fd, int kind)
+{
+	char path[32];
+	struct stat own, theirs;
+
+	snprintf(path, sizeof(path), "/proc/self/ns/%s", kinds[kind].file);
+	return stat(path, &own) == 0 && fstat(fd, &theirs) == 0 && own.st_ino == theirs.st_ino &&
+	       own.st_dev == theirs.st_dev;
+}
+
 /* What cannot be safe or cannot work without a namespace of its own. */
 static int check_set(const struct bundle *b, const struct namespaces *ns, struct err *err)
 {
@@ -109,6 +121,11 @@ int namespaces_prepare(const struct bundle *b, struct namespaces *ret, struct er
 		ns.fds[kind] = open_namespace(n, kind, err);
 		if (ns.fds[kind] < 0)
 			return ns.fds[kind];
+		/* An ordinary user may not even "join" a namespace of the host's that it is in. */
+		if (rootless() && is_own(ns.fds[kind], kind)) {
+			ns.fds[kind] = fd_close(ns.fds[kind]);
+			continue;
+		}
 		ns.joined |= kinds[kind].flag;
 	}
 	r = check_set(b, &ns, err);
@@ -151,45 +168,32 @@ static uint64_t flags_at_birth(const struct namespaces *ns)
 	return ns->created & ~(uint64_t)(CLONE_NEWCGROUP | CLONE_NEWTIME);
 }
 
-/* New processes of ours go to another pid namespace for one call. */
-static pid_t clone_in_pid_namespace(
-	int target, uint64_t flags, const struct child_args *args, struct err *err)
-{
-	cleanup(fd_close) int own = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
-	pid_t pid;
-
-	if (own < 0)
-		return err_errno(err, "open '/proc/self/ns/pid'");
-	if (setns(target, CLONE_NEWPID) < 0)
-		return err_errno(err, "join the pid namespace");
-	pid = clone_child(flags, args);
-	if (setns(own, CLONE_NEWPID) < 0)
-		return err_errno(err, "return to our own pid namespace");
-	return pid < 0 ? err_code(err, pid, "make a process in the pid namespace") : pid;
-}
-
 struct messenger {
 	pid_t pid;
 	struct err err;
 };
 
-static void clone_from_inside(
-	const struct namespaces *ns, const struct child_args *args, struct messenger *m)
+/* What a messenger joins before it makes our child. */
+struct errand {
+	int fds[NAMESPACES]; /* in the order of the table; else -1 */
+	uint64_t flags;      /* of the child */
+	const struct child_args *args;
+};
+
+static void clone_from_inside(const struct errand *e, struct messenger *m)
 {
 	for (int i = 0; i < NAMESPACES; i++)
-		if (ns->fds[i] >= 0 && setns(ns->fds[i], (int)kinds[i].flag) < 0) {
+		if (e->fds[i] >= 0 && setns(e->fds[i], (int)kinds[i].flag) < 0) {
 			err_errno(&m->err, "join the %s namespace", kinds[i].type);
 			return;
 		}
-	m->pid = clone_child(flags_at_birth(ns) | CLONE_PARENT, args);
+	m->pid = clone_child(e->flags | CLONE_PARENT, e->args);
 	if (m->pid < 0)
 		err_code(&m->err, m->pid, "make a process in new namespaces");
 }
 
-/* Namespaces of other owners can be joined only before a user namespace is entered, and new ones
- * belong to it only if they are made after: hence a process that joins and then makes our child. */
-static pid_t clone_by_messenger(
-	const struct namespaces *ns, const struct child_args *args, struct err *err)
+/* A process that joins and then makes our child. */
+static pid_t run_errand(const struct errand *e, struct err *err)
 {
 	struct messenger m = { 0 };
 	int pair[2], status;
@@ -200,7 +204,7 @@ static pid_t clone_by_messenger(
 		return err_errno(err, "make a socket");
 	pid = fork();
 	if (pid == 0) {
-		clone_from_inside(ns, args, &m);
+		clone_from_inside(e, &m);
 		_exit(fd_send(pair[1], &m, sizeof(m), NULL, 0) < 0);
 	}
 	fd_close(pair[1]);
@@ -220,6 +224,48 @@ static pid_t clone_by_messenger(
 		return -m.err.code;
 	}
 	return m.pid;
+}
+
+/* Namespaces of other owners can be joined only before a user namespace is entered, and new ones
+ * belong to it only if they are made after. */
+static pid_t clone_by_messenger(
+	const struct namespaces *ns, const struct child_args *args, struct err *err)
+{
+	struct errand e = { .flags = flags_at_birth(ns), .args = args };
+
+	memcpy(e.fds, ns->fds, sizeof(e.fds));
+	return run_errand(&e, err);
+}
+
+/* From the pid namespace of a container there is no way back for who has no rights over our own. */
+static pid_t clone_in_pid_namespace_of_others(
+	int target, uint64_t flags, const struct child_args *args, struct err *err)
+{
+	struct errand e = { .flags = flags, .args = args };
+
+	for (int i = 0; i < NAMESPACES; i++)
+		e.fds[i] = -1;
+	e.fds[kind_of("pid")] = target;
+	return run_errand(&e, err);
+}
+
+/* New processes of ours go to another pid namespace for one call. */
+static pid_t clone_in_pid_namespace(
+	int target, uint64_t flags, const struct child_args *args, struct err *err)
+{
+	cleanup(fd_close) int own = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
+	pid_t pid;
+
+	if (rootless())
+		return clone_in_pid_namespace_of_others(target, flags, args, err);
+	if (own < 0)
+		return err_errno(err, "open '/proc/self/ns/pid'");
+	if (setns(target, CLONE_NEWPID) < 0)
+		return err_errno(err, "join the pid namespace");
+	pid = clone_child(flags, args);
+	if (setns(own, CLONE_NEWPID) < 0)
+		return err_errno(err, "return to our own pid namespace");
+	return pid < 0 ? err_code(err, pid, "make a process in the pid namespace") : pid;
 }
 
 static pid_t clone_somehow(

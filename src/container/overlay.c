@@ -20,6 +20,7 @@
 #include "container/mount.h"
 #include "container/namespace.h"
 #include "container/report.h"
+#include "rootless/rootless.h"
 
 /* What is left in the upper directory is plain files and whiteouts, which diff and commit read, whatever
  * the kernel's defaults are; and an image's own redirects lead nowhere. */
@@ -52,7 +53,8 @@ static int open_layer(struct opened *o, const char *path)
  * upper is on. It leaves work/incompat/volatile: what was ephemeral is not mounted a second time. */
 static void add_options(const struct bundle_holm *h, struct buf *data)
 {
-	buf_adds(data, OVERLAY_OPTIONS);
+	/* In a user namespace overlay's own attributes are user.*, and no redirects can be asked for. */
+	buf_adds(data, rootless() ? "userxattr,index=off,metacopy=off" : OVERLAY_OPTIONS);
 	if (h->ephemeral && h->upper)
 		buf_adds(data, ",volatile");
 	buf_adds(data, ",lowerdir=");

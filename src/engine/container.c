@@ -8,6 +8,7 @@
 #include "container/container.h"
 #include "container/features.h"
 #include "net/net.h"
+#include "rootless/rootless.h"
 
 static const struct bundle_namespace *find_network(const struct bundle *b)
 {
@@ -72,7 +73,10 @@ static int create(const struct run_create *args, struct run_state *ret, struct e
 static const char *group_of(const struct run_state *state, struct err *err)
 {
 	if (!state->cgroup)
-		err_set(err, ENOTSUP, "the container has no control group");
+		err_set(err, ENOTSUP, "the container has no control group%s",
+			rootless()
+				? ": none is delegated to you here ('holm doctor' tells what would)"
+				: "");
 	return state->cgroup;
 }
 
@@ -122,13 +126,6 @@ static int update(
 	return group ? cgroup_update(group, resources, err) : -ENOTSUP;
 }
 
-static int pids(const struct run_state *state, pid_t **ret, struct err *err)
-{
-	const char *group = group_of(state, err);
-
-	return group ? cgroup_pids(group, ret, err) : -ENOTSUP;
-}
-
 static int attach(const struct run_state *state, const struct bundle_endpoint *ep, struct err *err)
 {
 	return link_attach(ep, (pid_t)state->pid, err);
@@ -159,7 +156,7 @@ const struct engine engine_container = {
 	.watch_memory = watch_memory,
 	.features = container_features,
 	.status = container_status,
-	.pids = pids,
+	.pids = container_pids,
 	.attach = attach,
 	.detach = detach,
 	.set_default = set_default,

@@ -19,7 +19,9 @@
 #include "base/alloc.h"
 #include "base/fd.h"
 #include "base/ident.h"
+#include "base/log.h"
 #include "base/paths.h"
+#include "rootless/rootless.h"
 
 #define CHUNK (256u << 10)
 #define MAGIC_LEN 4
@@ -142,6 +144,15 @@ static int make_dir(struct content *c, char **ret_path, struct err *err)
 	return 0;
 }
 
+static void warn_of_one_owner(void)
+{
+	cleanup(free) char *command = rootless_ids_command(rootless_user());
+
+	log_warn_once(
+		"all files of images become yours, whoever owns them there (%s): for more ids: %s",
+		rootless_single_why(), command);
+}
+
 static int unpack(int fd, int tee, const char *dir, const struct layer_options *options,
 	struct layer_result *result, struct err *err)
 {
@@ -149,7 +160,10 @@ static int unpack(int fd, int tee, const char *dir, const struct layer_options *
 
 	if (options)
 		own = *options;
-	own.unprivileged = geteuid() != 0;
+	own.unprivileged = geteuid() != 0 || rootless();
+	own.one_owner = geteuid() != 0 || rootless_single_id();
+	if (rootless_single_id())
+		warn_of_one_owner();
 	return layer_unpack(fd, tee, dir, &own, result, err);
 }
 

@@ -13,8 +13,9 @@ struct extractor {
 	int root; /* borrowed */
 	struct tar_reader *reader;
 	const struct tar_extract_options *options;
-	bool layer;        /* OCI whiteouts become overlay's */
-	bool unprivileged; /* no owners, no devices; overlay's attributes in the user namespace */
+	bool layer;                            /* OCI whiteouts become overlay's */
+	bool unprivileged;                     /* no devices; overlay's attributes are user.* */
+	bool one_owner;                        /* all is left to whom it is made by */
 	void (*progress)(struct extractor *x); /* now and then; or NULL */
 	void *progress_data;
 

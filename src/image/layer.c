@@ -59,6 +59,7 @@ static int unpack(int dirfd, struct tar_reader *reader, const struct layer_optio
 	extractor_init(&x, dirfd, reader, &as_packed);
 	x.layer = true;
 	x.unprivileged = options->unprivileged;
+	x.one_owner = options->one_owner;
 	x.progress = options->progress ? watch : NULL;
 	x.progress_data = &watcher;
 	r = extract_all(&x, err);

@@ -41,9 +41,10 @@ struct tar_limits {
 
 struct layer_options {
 	struct tar_limits limits;
-	/* Whiteouts and opacity as user.overlay.* attributes, for overlay mounted with userxattr by
-	 * one who may not make device nodes or trusted attributes; ownership is not restored. */
+	/* For overlay mounted with userxattr: opacity is a user.overlay.* attribute. Device nodes that
+	 * may not be made are left out. */
 	bool unprivileged;
+	bool one_owner; /* ownership is not restored: there is one id only */
 	/* Told the compressed bytes done, on the calling thread. May be NULL; as image_progress_fn. */
 	void (*progress)(void *data, const char *what, uint64_t done);
 	void *progress_data;

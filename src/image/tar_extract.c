@@ -89,7 +89,7 @@ static bool wanted_owner(struct extractor *x, const struct tar_entry *e, uid_t *
 
 	*uid = shift_to_host(o->base, o->set_owner ? o->uid : e->uid);
 	*gid = shift_to_host(o->base, o->set_owner ? o->gid : e->gid);
-	return !x->options->keep_owner_of_caller && !x->unprivileged;
+	return !x->options->keep_owner_of_caller && !x->one_owner;
 }
 
 /* `fresh`: just made by us. fd < 0: name in x->parent, not followed. */

@@ -27,6 +27,7 @@
 #include "instance/spec.h"
 #include "instance/state.h"
 #include "instance/volume.h"
+#include "rootless/rootless.h"
 
 #define USERNS_BASE 0x80000000u
 
@@ -299,6 +300,16 @@ static int choose_name(struct db *db, struct instance_config *c, struct err *err
 	return r;
 }
 
+/* The layers' ids are mapped by their mounts, for which it takes rights over their file system. */
+static int check_userns(const struct instance_config *c, struct err *err)
+{
+	if (!rootless() || !instance_userns_base(c))
+		return 0;
+	return err_set(err, EPERM,
+		"--userns needs root, who may map the ids of a file system: leave it out, for containers of "
+		"an ordinary user are in a user namespace anyway");
+}
+
 static int insert_row(struct db *db, const struct instance_config *c, int64_t slot, struct err *err)
 {
 	cleanup(db_done) struct db_stmt q = db_prepare(
@@ -331,6 +342,8 @@ static int register_instance(struct db *db, struct instance *i, struct err *err)
 		r = userns_slot(db, &i->config, &slot, err);
 	if (r == 0)
 		r = choose_name(db, &i->config, err);
+	if (r == 0)
+		r = check_userns(&i->config, err);
 	if (r == 0)
 		r = insert_row(db, &i->config, slot, err);
 	if (r == 0)

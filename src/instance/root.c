@@ -25,6 +25,7 @@
 #include "base/strv.h"
 #include "instance/spec.h"
 #include "instance/volume.h"
+#include "rootless/rootless.h"
 
 static int configure(int fs, const char *key, const char *value)
 {
@@ -38,6 +39,8 @@ static int mount_by_fsconfig(char *const *layers, const char *upper, const char 
 	int fd;
 
 	if (fs < 0)
+		return -errno;
+	if (rootless() && syscall(SYS_fsconfig, fs, FSCONFIG_SET_FLAG, "userxattr", NULL, 0) < 0)
 		return -errno;
 	for (size_t n = strv_len(layers); n-- > 0;)
 		if (configure(fs, "lowerdir+", layers[n]) < 0)
@@ -74,6 +77,11 @@ static int mount_in_child(const void *data)
 		buf_addf(&options, "%s%s", shorten(o->layers[n], base), n ? ":" : "");
 	if (o->upper)
 		buf_addf(&options, ",upperdir=%s,workdir=%s", o->upper, o->work);
+	buf_adds(&options, rootless() ? "userxattr,lowerdir=" : "lowerdir=");
+	for (size_t n = strv_len(layers); n-- > 0;)
+		buf_addf(&options, "%s%s", shorten(layers[n], base), n ? ":" : "");
+	if (upper)
+		buf_addf(&options, ",upperdir=%s,workdir=%s", upper, work);
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 		chdir(base) < 0 || mount("overlay", "/mnt", "overlay", 0, options.data) < 0)
 		return -errno;

@@ -8,6 +8,7 @@
 #include "base/paths.h"
 #include "base/strv.h"
 #include "image/shift.h"
+#include "rootless/rootless.h"
 
 #define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -150,8 +151,11 @@ static void default_sysctls(const struct instance_config *c, struct bundle *b)
 		return;
 	map_set(&b->linux_.sysctl, "net.ipv4.ip_unprivileged_port_start", "0");
 	/* Group ids beyond a user namespace's range cannot be written. */
-	if (!c->userns || !*c->userns || strcmp(c->userns, "host") == 0)
-		map_set(&b->linux_.sysctl, "net.ipv4.ping_group_range", "0 2147483647");
+	if (!c->userns || !*c->userns || strcmp(c->userns, "host") == 0) {
+		cleanup(free) char *range =
+			xasprintf("0 %u", rootless() ? rootless_last_id() : INT32_MAX);
+		map_set(&b->linux_.sysctl, "net.ipv4.ping_group_range", range);
+	}
 }
 
 static void copy_endpoints(const struct instance *i, struct bundle *b)

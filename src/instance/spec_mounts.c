@@ -16,6 +16,7 @@
 #include "base/paths.h"
 #include "base/strv.h"
 #include "instance/volume.h"
+#include "rootless/rootless.h"
 
 #define DEFAULT_SHM (64 << 20)
 
@@ -74,8 +75,11 @@ static int default_mounts(
 
 	add(b, "/proc", "proc", "proc", "nosuid,noexec,nodev");
 	add(b, "/dev", "tmpfs", "tmpfs", "nosuid,strictatime,mode=755,size=65536k");
+	/* 5 is "tty" everywhere; it may be an id that an ordinary user lacks. */
 	add(b, "/dev/pts", "devpts", "devpts",
-		"nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5");
+		rootless() && rootless_last_id() < 5
+			? "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620"
+			: "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620,gid=5");
 	add(b, "/sys", "sysfs", "sysfs",
 		c->privileged ? "nosuid,noexec,nodev,rw" : "nosuid,noexec,nodev,ro");
 	add(b, "/sys/fs/cgroup", "cgroup", "cgroup",
@@ -95,8 +99,8 @@ static int default_mounts(
 	return 0;
 }
 
-static int bind(struct bundle *b, const struct instance_mount *m, const char *source, bool idmap,
-	struct err *err)
+static int add_bind(struct bundle *b, const struct instance_mount *m, const char *source,
+	bool idmap, struct err *err)
 {
 	struct bundle_mount *made;
 
@@ -134,7 +138,7 @@ static int volume(struct db *db, const struct instance_config *c, struct bundle 
 		struct instance_mount plain = *m;
 		plain.create_source = true; /* ours: made again if somebody removed it */
 		/* Its files have the ids of inside, whichever user namespaces share it. */
-		return bind(b, &plain, v->mountpoint, instance_userns_base(c) != 0, err);
+		return add_bind(b, &plain, v->mountpoint, instance_userns_base(c) != 0, err);
 	}
 	made = add(b, m->target, type ? type : "none", device ? device : "none",
 		options ? options : "rw");
@@ -194,7 +198,7 @@ static int asked_mounts(
 	for (size_t i = 0; r == 0 && i < c->mounts.n; i++) {
 		const struct instance_mount *m = sorted[i];
 		if (strcmp(m->type, "bind") == 0)
-			r = bind(b, m, m->source, /* idmap= */ false, err);
+			r = add_bind(b, m, m->source, /* idmap= */ false, err);
 		else if (strcmp(m->type, "volume") == 0)
 			r = volume(db, c, b, m, err);
 		else

@@ -16,6 +16,7 @@
 #include "base/fd.h"
 #include "base/parse.h"
 #include "base/strv.h"
+#include "rootless/rootless.h"
 
 #define FILE_LIMIT (4u << 20)
 
@@ -157,6 +158,19 @@ static int add_groups(
 	return 0;
 }
 
+static int check_ids(uint32_t uid, uint32_t gid, struct err *err)
+{
+	cleanup(free) char *command = NULL;
+	uint32_t last = rootless() ? rootless_last_id() : UINT32_MAX;
+
+	if (uid <= last && gid <= last)
+		return 0;
+	command = rootless_ids_command(rootless_user());
+	return err_set(err, EINVAL,
+		"user %u:%u: your containers have no ids above %u; for more: %s", uid, gid, last,
+		command);
+}
+
 int spec_user(const struct image *image, const char *upper, const char *user,
 	char *const *group_add, struct bundle_user *ret, char **ret_home, struct err *err)
 {
@@ -194,6 +208,14 @@ int spec_user(const struct image *image, const char *upper, const char *user,
 	/* Docker: supplementary groups of a user only when no group was named. */
 	if (entry.found && !parts[1])
 		add_memberships(groups.data, entry.name, &gids);
+	/* Where there is one id no groups can be set (user_namespaces(7), "deny"). */
+	if (rootless_single_id())
+		gids.n = 0;
+	r = check_ids(uid, gid, err);
+	if (r < 0) {
+		free(gids.v);
+		return r;
+	}
 	ret->uid = uid;
 	ret->gid = gid;
 	ret->additional_gids = gids;

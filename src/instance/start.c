@@ -8,12 +8,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <linux/nsfs.h>
 #include <linux/sched.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -29,6 +31,7 @@
 #include "instance/spec.h"
 #include "instance/state.h"
 #include "instance/stream.h"
+#include "rootless/rootless.h"
 
 extern char **environ;
 
@@ -74,7 +77,23 @@ static int reserve(struct db *db, struct instance *i, struct err *err)
 	return r;
 }
 
-static int prepare(struct db *db, struct instance *i, struct err *err)
+/* Whether the bundle's network is one that an ordinary user's space does not own: the host's. */
+static bool in_hosts_network(const struct bundle *b)
+{
+	for (size_t n = 0; n < b->linux_.namespaces.n; n++) {
+		const struct bundle_namespace *ns = b->linux_.namespaces.items[n];
+		if (strcmp(ns->type, "network") != 0)
+			continue;
+		if (!ns->path)
+			return false;
+		cleanup(fd_close) int fd = open(ns->path, O_RDONLY | O_CLOEXEC);
+		cleanup(fd_close) int owner = fd < 0 ? -1 : ioctl(fd, NS_GET_USERNS);
+		return fd >= 0 && owner < 0 && errno == EPERM;
+	}
+	return true;
+}
+
+static int prepare(struct db *db, struct instance *i, bool *ret_hosts_network, struct err *err)
 {
 	cleanup(image_free) struct image *image = NULL;
 	cleanup(bundle_free) struct bundle *bundle = NULL;
@@ -91,6 +110,8 @@ static int prepare(struct db *db, struct instance *i, struct err *err)
 		r = bundle_write(bundle, AT_FDCWD, path, err);
 	if (r == 0)
 		r = instance_save_state(i, err);
+	if (r == 0)
+		*ret_hosts_network = rootless() && in_hosts_network(bundle);
 	return r;
 }
 
@@ -154,8 +175,9 @@ static _Noreturn void become_supervisor(const char *const *argv, int lock, int r
 	_exit(127);
 }
 
+/* hosts_network: of an ordinary user's container, to whose network there is no way from the space. */
 static int spawn(const struct instance *i, const struct instance_start *how, int lock, int report,
-	int stream, struct err *err)
+	int stream, bool hosts_network, struct err *err)
 {
 	char flags[32];
 	const char *argv[] = { "holm", "--root", paths_root(), "--run", paths_run(), "supervise",
@@ -165,6 +187,9 @@ static int spawn(const struct instance *i, const struct instance_start *how, int
 	pid_t pid;
 
 	stream_flags(how, flags);
+	if (hosts_network)
+		return rootless_spawn((char *const *)argv, environ,
+			(int[]){ STDERR_FILENO, lock, report, stream }, stream < 0 ? 3 : 4, err);
 	pid = fork_outside();
 	if (pid == 0)
 		become_supervisor(argv, high_lock, high_report, high_stream);
@@ -189,7 +214,8 @@ static int read_report(int fd, struct err *err)
 	return err_set(err, (int)json_integer_value(json_object_get(report, "code")), "%s", error);
 }
 
-static int launch(struct instance *i, const struct instance_start *how, int lock, struct err *err)
+static int launch(struct instance *i, const struct instance_start *how, int lock,
+	bool hosts_network, struct err *err)
 {
 	bool attach = how->attach_stdin || how->attach_stdout || how->attach_stderr;
 	int stream[2] = { -1, -1 }, report[2] = { -1, -1 };
@@ -200,7 +226,7 @@ static int launch(struct instance *i, const struct instance_start *how, int lock
 	if (attach && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, stream) < 0)
 		r = err_errno(err, "make a socket");
 	else
-		r = spawn(i, how, lock, report[1], stream[1], err);
+		r = spawn(i, how, lock, report[1], stream[1], hosts_network, err);
 	fd_close(stream[1]);
 	fd_close(report[1]);
 	if (r == 0)
@@ -254,6 +280,7 @@ int instance_start(
 	struct db *db, struct instance *i, const struct instance_start *how, struct err *err)
 {
 	cleanup(fd_close) int lock = take_lock(i, err);
+	bool hosts_network = false;
 	int r;
 
 	if (lock == -EALREADY)
@@ -264,14 +291,14 @@ int instance_start(
 	if (r == 0 && is_dirty(i))
 		r = instance_reconcile_locked(db, i, err);
 	if (r == 0)
-		r = prepare(db, i, err);
+		r = prepare(db, i, &hosts_network, err);
 	if (r < 0) {
 		network_release(db, i->config.id, NULL, NULL);
 		network_sweep(db, NULL);
 		instance_unlock_remove(i, take_fd(lock));
 		return r;
 	}
-	r = launch(i, how, lock, err);
+	r = launch(i, how, lock, hosts_network, err);
 	/* The supervisor has the lock now and cleans up after its own failures; unless it died. */
 	if (r < 0) {
 		fd_close(take_fd(lock));

@@ -27,6 +27,7 @@
 #include "base/strv.h"
 #include "instance/spec.h"
 #include "instance/state.h"
+#include "rootless/rootless.h"
 
 #define SECOND INT64_C(1000000000)
 #define DRAIN_NS (SECOND / 2) /* for output of processes that outlive the first */
@@ -547,6 +548,19 @@ static void dispose(struct supervisor *s)
 }
 DEFINE_CLEANUP_OBJECT(dispose, struct supervisor);
 
+static void close_inherited(unsigned first)
+{
+	unsigned ours = (unsigned)rootless_descriptor();
+
+	if (rootless_descriptor() < 0) {
+		close_range(first, ~0u, 0);
+		return;
+	}
+	if (ours > first)
+		close_range(first, ours - 1, 0);
+	close_range(ours + 1 > first ? ours + 1 : first, ~0u, 0);
+}
+
 int supervisor_main(const char *id, const char *streams, struct db *(*open_db)(struct err *err))
 {
 	cleanup(dispose) struct supervisor s = { .open_db = open_db,
@@ -567,10 +581,12 @@ int supervisor_main(const char *id, const char *streams, struct db *(*open_db)(s
 	for (int fd = SUPERVISOR_LOCK_FD; fd <= SUPERVISOR_STREAM_FD; fd++)
 		fcntl(fd, F_SETFD, FD_CLOEXEC);
 	/* What the starter had inherited: we would keep the pipes of others open. */
-	close_range(SUPERVISOR_STREAM_FD + (attached ? 1 : 0), ~0u, 0);
+	close_inherited(SUPERVISOR_STREAM_FD + (attached ? 1 : 0));
 	s.out[0].fd = s.out[1].fd = -1;
 	s.out[0].s = s.out[1].s = &s;
 	s.loop = loop_new();
+	if (s.loop)
+		rootless_keep(s.loop);
 	r = s.loop ? set_up(&s, id, &err) : err_errno(&err, "make an event loop");
 	if (r < 0) {
 		/* Nothing runs yet. The starter cleans up when it sees the run directory left over. */

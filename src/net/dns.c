@@ -26,6 +26,7 @@
 #include "base/strv.h"
 #include "net/dns_message.h"
 #include "net/dns_socket.h"
+#include "rootless/rootless.h"
 
 #define MAX_PENDING 128
 #define MAX_CLIENTS 32
@@ -239,11 +240,15 @@ static bool ask(struct pending *p)
 {
 	const struct dns_upstream *u = &p->dns->upstreams.items[p->upstream];
 	bool tcp = p->client != NULL;
-	int type = (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC | SOCK_NONBLOCK;
+	/* The host's resolvers may listen on its loopback addresses. */
+	struct rootless_socket what = { .family = u->address.ss_family,
+		.type = tcp ? SOCK_STREAM : SOCK_DGRAM };
 
 	if (p->upstream >= p->dns->upstreams.n)
 		return false;
-	p->fd = socket(u->address.ss_family, type, 0);
+	p->fd = rootless_socket(&what);
+	if (p->fd < 0)
+		p->fd = -1;
 	/* An identifier of its own for every attempt: a late answer of the one before is no answer. */
 	if (p->fd < 0 || getrandom(p->query + 2, 2, 0) != 2 ||
 		(connect(p->fd, (const struct sockaddr *)&u->address, u->len) < 0 &&

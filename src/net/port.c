@@ -24,6 +24,7 @@
 #include "net/address.h"
 #include "net/conntrack.h"
 #include "net/nft.h"
+#include "rootless/rootless.h"
 
 #define MAX_PORTS 16384
 #define STATE_MAX (4u << 20)
@@ -60,23 +61,17 @@ static struct socket_address socket_address_of(const struct address *a, uint16_t
 static int bind_one(const struct address *a, bool both, const char *protocol, uint16_t port)
 {
 	bool tcp = strcmp(protocol, "tcp") == 0;
-	cleanup(fd_close) int fd = socket(
-		a->family, (tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	struct socket_address s = socket_address_of(a, port);
-	int on = 1, only6 = !both;
+	struct rootless_socket what = { .family = a->family,
+		.type = tcp ? SOCK_STREAM : SOCK_DGRAM,
+		/* Past connections in TIME_WAIT are no users. In UDP the option would allow to share. */
+		.reuse = tcp,
+		.only6 = !both,
+		.backlog = tcp ? BACKLOG : 0,
+		.len = s.len };
 
-	if (fd < 0)
-		return -errno;
-	/* Past connections in TIME_WAIT are no users. In UDP the option would allow to share. */
-	if (tcp)
-		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (a->family == AF_INET6)
-		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &only6, sizeof(only6));
-	if (bind(fd, &s.any, s.len) < 0)
-		return -errno;
-	if (tcp && listen(fd, BACKLOG) < 0)
-		return -errno;
-	return take_fd(fd);
+	memcpy(&what.address, &s.any, s.len);
+	return rootless_socket(&what);
 }
 
 static int bind_port(const struct port *p, uint16_t port)

@@ -20,6 +20,7 @@
 #include "base/strv.h"
 #include "net/bridge.h"
 #include "net/nft.h"
+#include "rootless/rootless.h"
 
 static int write_state(int dir, const struct network *n, struct err *err)
 {
@@ -41,6 +42,17 @@ static void forget_state(int dir, const char *id)
 	unlinkat(dir, name, 0);
 }
 
+/* An ordinary user's networks lead out through pasta; without it they are good for each other. */
+static void lead_out(const struct network *n)
+{
+	struct err why = { 0 };
+
+	if (!n->internal && rootless_network(&why) < 0)
+		log_warn_once(
+			"containers reach only each other and published ports, not the outside: %s",
+			why.text);
+}
+
 int network_up(struct db *db, const char *network, struct err *err)
 {
 	cleanup(network_free) struct network *n = NULL;
@@ -50,6 +62,7 @@ int network_up(struct db *db, const char *network, struct err *err)
 
 	if (r < 0 || strcmp(n->driver, "bridge") != 0)
 		return r;
+	lead_out(n);
 	dir = networks_dir(err);
 	if (dir < 0)
 		return dir;

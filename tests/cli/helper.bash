@@ -36,18 +36,22 @@ drop_root() {
 	rm -rf --one-file-system "$root"
 }
 
-# debian:12 into HOLM_ROOT: bootstrapped once per machine, then loaded from an archive.
-base_image() {
+# debian:12 as an archive in the cache: bootstrapped once per machine.
+base_archive() {
 	local archive=$HOLM_TEST_CACHE/debian-12.tar
-	holm image inspect "$IMAGE" > /dev/null 2>&1 && return
-	if [ ! -s "$archive" ]; then
-		mkdir -p "$HOLM_TEST_CACHE"
-		HOLM_TIMEOUT=600 holm image bootstrap "$IMAGE" > /dev/null || return
-		HOLM_TIMEOUT=600 holm save -o "$archive.$$" "$IMAGE" || return
-		mv "$archive.$$" "$archive"
-	else
-		HOLM_TIMEOUT=600 holm load -q -i "$archive" > /dev/null
-	fi
+	[ ! -s "$archive" ] || return 0
+	mkdir -p "$HOLM_TEST_CACHE"
+	HOLM_TIMEOUT=600 holm image bootstrap "$IMAGE" > /dev/null || return
+	HOLM_TIMEOUT=600 holm save -o "$archive.$$" "$IMAGE" || return
+	mv "$archive.$$" "$archive"
+}
+
+# debian:12 into HOLM_ROOT.
+base_image() {
+	! holm image inspect "$IMAGE" > /dev/null 2>&1 || return 0
+	base_archive || return
+	! holm image inspect "$IMAGE" > /dev/null 2>&1 || return 0
+	HOLM_TIMEOUT=600 holm load -q -i "$HOLM_TEST_CACHE/debian-12.tar" > /dev/null
 }
 
 # What holm has on the host for HOLM_ROOT, which is nothing when nothing runs: mounts,
@@ -88,7 +92,6 @@ no_leaks() {
 }
 
 suite_setup() {
-	[ "$(id -u)" -eq 0 ] || skip "needs root"
 	if [ "${1:-}" = own ] || [ -z "${HOLM_TEST_ROOT:-}" ]; then
 		fresh_root
 	else
@@ -101,7 +104,6 @@ suite_setup() {
 
 suite_teardown() {
 	local root ids
-	[ "$(id -u)" -eq 0 ] || return 0
 	ids=$(holm ps -aq 2> /dev/null) || true
 	# shellcheck disable=SC2086
 	[ -z "$ids" ] || holm rm -f $ids > /dev/null
@@ -109,6 +111,36 @@ suite_teardown() {
 		drop_root "$root"
 	done
 	no_leaks
+}
+
+# as_user [OPTION...] COMMAND...: as an ordinary user, whose home is UHOME and whose store is that of
+# HOLM_ROOT in the environment; options of tools/as-user, such as --no-ids. By one who is no root, as himself.
+as_user() {
+	if [ "$(id -u)" -eq 0 ]; then
+		"$PROJECT/tools/as-user" "$@"
+	else
+		while [[ ${1:-} = --* ]]; do
+			[[ $1 = --no-* ]] && skip "as_user $1 needs root"
+			shift 2
+		done
+		"$@"
+	fi
+}
+
+# A store of an ordinary user's own (UID, 65533): its path in HOLM_ROOT, with debian:12 in it. Options as
+# above. Removed at the end with what runs in it, as those of fresh_root.
+fresh_user_root() {
+	local uid=${1:-65533}
+	fresh_root
+	chown "$uid:$uid" "$HOLM_ROOT"
+	base_archive || return
+	shift $(($# ? 1 : 0))
+	HOLM_TIMEOUT=600 as_user --uid "$uid" "$@" "$HOLM" load -q > /dev/null < "$HOLM_TEST_CACHE/debian-12.tar"
+}
+
+# For tests of what only root has.
+needs_root() {
+	[ "$(id -u)" -eq 0 ] || skip "needs root${1:+: $1}"
 }
 
 # A name that no other test uses.
