@@ -72,16 +72,11 @@ static int mount_in_child(const void *data)
 	cleanup(buf_free) struct buf options = { 0 };
 	cleanup(free) char *base = xasprintf("%s/layers", paths_root());
 
-	buf_adds(&options, "lowerdir=");
+	buf_adds(&options, rootless() ? "userxattr,lowerdir=" : "lowerdir=");
 	for (size_t n = strv_len(o->layers); n-- > 0;)
 		buf_addf(&options, "%s%s", shorten(o->layers[n], base), n ? ":" : "");
 	if (o->upper)
 		buf_addf(&options, ",upperdir=%s,workdir=%s", o->upper, o->work);
-	buf_adds(&options, rootless() ? "userxattr,lowerdir=" : "lowerdir=");
-	for (size_t n = strv_len(layers); n-- > 0;)
-		buf_addf(&options, "%s%s", shorten(layers[n], base), n ? ":" : "");
-	if (upper)
-		buf_addf(&options, ",upperdir=%s,workdir=%s", upper, work);
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 		chdir(base) < 0 || mount("overlay", "/mnt", "overlay", 0, options.data) < 0)
 		return -errno;
