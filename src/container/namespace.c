@@ -299,7 +299,10 @@ static void unhide(int dumpable)
 
 pid_t namespaces_clone(const struct namespaces *ns, const struct child_args *args, struct err *err)
 {
-	int dumpable = hide();
+	/* What is hidden belongs to the host's root in /proc, and an ordinary user could not write the
+	 * maps of his own child; who could trace it there is nobody but himself. */
+	bool own = rootless() && ns->created & CLONE_NEWUSER && !ns->joined;
+	int dumpable = own ? 0 : hide();
 	pid_t pid = clone_somehow(ns, args, err);
 
 	unhide(dumpable);

@@ -16,6 +16,7 @@
 #include "base/ident.h"
 #include "engine/engine.h"
 #include "oci/oci_internal.h"
+#include "rootless/rootless.h"
 
 int oci_check_fds(int n, struct err *err)
 {
@@ -232,6 +233,24 @@ static int create(const struct oci_create *args, struct oci_container *c, const 
 	return 0;
 }
 
+/* An ordinary user has none without a user namespace; with one, over what is in it. */
+static int take_rights(const struct bundle *b, struct err *err)
+{
+	bool own = false;
+
+	if (geteuid() == 0)
+		return 0;
+	for (size_t i = 0; i < b->linux_.namespaces.n; i++) {
+		const struct bundle_namespace *n = b->linux_.namespaces.items[i];
+		own |= strcmp(n->type, "user") == 0;
+	}
+	if (!own)
+		return err_set(err, EPERM,
+			"rootless container requires user namespaces ('holm oci spec --rootless' makes such a "
+			"configuration)");
+	return rootless_take_rights(err);
+}
+
 int oci_prepare(const struct oci_create *args, struct oci_container **ret, struct buf *config,
 	struct err *err)
 {
@@ -254,7 +273,9 @@ int oci_prepare(const struct oci_create *args, struct oci_container **ret, struc
 	c->id = xstrdup(args->id);
 	c->bundle_path = xstrdup(path);
 	c->rootfs = absolute(path, c->bundle->root_path);
-	r = make_directory(args, &c->dir, err);
+	r = take_rights(c->bundle, err);
+	if (r == 0)
+		r = make_directory(args, &c->dir, err);
 	if (r < 0)
 		return r;
 	*ret = take(c);

@@ -13,6 +13,7 @@
 #include "base/strv.h"
 #include "engine/engine.h"
 #include "oci/oci_internal.h"
+#include "rootless/rootless.h"
 
 int oci_parse_cgroups(char *const *args, char ***ret, struct err *err)
 {
@@ -51,6 +52,8 @@ int oci_exec(struct oci_container *c, const struct oci_exec *args, pid_t *ret_pi
 		r = oci_check_fds(args->how.keep_fds, err);
 	if (r == 0)
 		r = oci_check_console(&args->how, args->process->terminal, err);
+	if (r == 0)
+		r = rootless_share_rights((pid_t)c->run.pid, err);
 	if (r < 0)
 		return r;
 	pidfd = engine_container.exec(&c->run, c->bundle, &exec, &pid, err);

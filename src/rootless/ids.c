@@ -114,6 +114,20 @@ char *rootless_ids_command(uid_t uid)
 
 /* ---- writing */
 
+bool in_path(const char *program)
+{
+	const char *path = getenv("PATH");
+	cleanup(free) char *copy = xstrdup(path ? path : "/usr/bin:/bin");
+	char *state = NULL;
+
+	for (char *dir = strtok_r(copy, ":", &state); dir; dir = strtok_r(NULL, ":", &state)) {
+		cleanup(free) char *file = xasprintf("%s/%s", dir, program);
+		if (access(file, X_OK) == 0)
+			return true;
+	}
+	return false;
+}
+
 static _Noreturn void become(const char *program, char *const *argv, int errors)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -155,11 +169,12 @@ static int run(const char *program, char *const *argv, struct err *err)
 		text.data && *text.data ? text.data : "it failed without a word");
 }
 
+/* same: every id keeps its number; else the user is 0 and the others follow. */
 static int map_with(
-	const char *program, const char *file, pid_t pid, uint32_t own, uid_t user, struct err *err)
+	const char *program, const char *file, pid_t pid, uint32_t own, bool same, struct err *err)
 {
 	struct range ranges[MAX_RANGES];
-	size_t n = read_ranges(file, user, ranges);
+	size_t n = read_ranges(file, geteuid(), ranges);
 	cleanup(strv_free) char **argv = NULL;
 	uint64_t next = 1;
 
@@ -167,11 +182,11 @@ static int map_with(
 		return err_set(err, ENOENT, "%s has no range for this user", file);
 	strv_add(&argv, program);
 	strv_addf(&argv, "%d", (int)pid);
-	strv_add(&argv, "0");
+	strv_addf(&argv, "%u", same ? own : 0);
 	strv_addf(&argv, "%u", own);
 	strv_add(&argv, "1");
 	for (size_t i = 0; i < n && next + ranges[i].count < UINT32_MAX; i++) {
-		strv_addf(&argv, "%llu", (unsigned long long)next);
+		strv_addf(&argv, "%llu", same ? ranges[i].start : (unsigned long long)next);
 		strv_addf(&argv, "%u", ranges[i].start);
 		strv_addf(&argv, "%u", ranges[i].count);
 		next += ranges[i].count;
@@ -179,12 +194,16 @@ static int map_with(
 	return run(program, argv, err);
 }
 
+static int map_all(pid_t pid, bool same, struct err *err)
+{
+	int r = map_with("newuidmap", "/etc/subuid", pid, geteuid(), same, err);
+
+	return r < 0 ? r : map_with("newgidmap", "/etc/subgid", pid, getegid(), same, err);
+}
+
 int ids_map(pid_t pid, struct err *err)
 {
-	uid_t uid = geteuid();
-	int r = map_with("newuidmap", "/etc/subuid", pid, uid, uid, err);
-
-	return r < 0 ? r : map_with("newgidmap", "/etc/subgid", pid, getegid(), uid, err);
+	return map_all(pid, /* same= */ false, err);
 }
 
 static int put(pid_t pid, const char *file, const char *text, struct err *err)
@@ -197,16 +216,29 @@ static int put(pid_t pid, const char *file, const char *text, struct err *err)
 	return r < 0 ? err_code(err, r, "write '%s'", path) : 0;
 }
 
-int ids_map_single(pid_t pid, struct err *err)
+static int map_one(pid_t pid, bool same, struct err *err)
 {
-	char text[32];
+	char text[48];
 	int r;
 
-	snprintf(text, sizeof(text), "0 %u 1\n", geteuid());
+	snprintf(text, sizeof(text), "%u %u 1\n", same ? geteuid() : 0, geteuid());
 	r = put(pid, "uid_map", text, err);
 	/* user_namespaces(7): else a group's "not for members" could be got around. */
 	if (r == 0)
 		r = put(pid, "setgroups", "deny", err);
-	snprintf(text, sizeof(text), "0 %u 1\n", getegid());
+	snprintf(text, sizeof(text), "%u %u 1\n", same ? getegid() : 0, getegid());
 	return r < 0 ? r : put(pid, "gid_map", text, err);
+}
+
+int ids_map_single(pid_t pid, struct err *err)
+{
+	return map_one(pid, /* same= */ false, err);
+}
+
+int ids_map_same(pid_t pid, struct err *err)
+{
+	/* A map is written once: what comes of trying cannot be taken back. */
+	if (rootless_ids(geteuid()) && in_path("newuidmap") && in_path("newgidmap"))
+		return map_all(pid, /* same= */ true, err);
+	return map_one(pid, /* same= */ true, err);
 }

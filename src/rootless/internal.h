@@ -52,12 +52,17 @@ struct answer {
 };
 
 /* ids.c */
+bool in_path(const char *program);
 /* Gives a process in a new user namespace its ids: by newuidmap and newgidmap all that the user has, or
  * (single) the user's alone. */
 int ids_map(pid_t pid, struct err *err);
 int ids_map_single(pid_t pid, struct err *err);
+/* Those that there are, each to its own number. */
+int ids_map_same(pid_t pid, struct err *err);
 
 /* space.c */
+/* What to say to errno of who may not make user namespaces, or may not use them. */
+int space_refused(int code, struct err *err);
 int space_make(struct space *ret, struct err *err);
 /* The space that a process lives in, which must be the user's. -ENOENT when it is in another network
  * than the space's, unless any will do: then the space gets a new one. */
@@ -74,6 +79,9 @@ int space_socket(int dir, bool listening);
 /* In a new process, which it becomes: reports {code, text} on `report` once it listens. The listener is
  * made in `dir`. Takes the space over. */
 _Noreturn void holder_main(int dir, int report, struct space *space);
+
+/* member.c: rights.c has made it so. */
+void rootless_has_rights(uid_t uid);
 
 /* holder_pasta.c: pasta, started with the first request, and again when it died; `done` is called
  * once for every call of pasta_want(), maybe at once. */

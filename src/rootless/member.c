@@ -53,6 +53,12 @@ const char *rootless_single_why(void)
 	return rootless_single_id() ? self.hello.why : NULL;
 }
 
+void rootless_has_rights(uid_t uid)
+{
+	self.inside = true;
+	self.hello.uid = uid;
+}
+
 uint32_t rootless_last_id(void)
 {
 	cleanup(buf_free) struct buf text = { 0 };
@@ -478,20 +484,6 @@ int rootless_spawn(char *const *argv, char *const *env, const int *fds, size_t n
 }
 
 /* ---- doctor */
-
-static bool in_path(const char *program)
-{
-	const char *path = getenv("PATH");
-	cleanup(free) char *copy = xstrdup(path ? path : "/usr/bin:/bin");
-	char *state = NULL;
-
-	for (char *dir = strtok_r(copy, ":", &state); dir; dir = strtok_r(NULL, ":", &state)) {
-		cleanup(free) char *file = xasprintf("%s/%s", dir, program);
-		if (access(file, X_OK) == 0)
-			return true;
-	}
-	return false;
-}
 
 const char *rootless_network_missing(const char **ret_mend)
 {

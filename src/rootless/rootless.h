@@ -69,6 +69,15 @@ int rootless_network(struct err *err);
  */
 int rootless_spawn(char *const *argv, char *const *env, const int *fds, size_t n, struct err *err);
 
+/*
+ * For who makes a single container from a bundle (`holm oci`), an ordinary user: this process, of one
+ * thread, gets all rights over its user's ids, which keep their numbers, in a user and a mount namespace of
+ * its own. rootless() holds afterwards. Nothing for root.
+ */
+int rootless_take_rights(struct err *err);
+/* The same rights over what such a process has made, to go to it: by any process in the container. */
+int rootless_share_rights(pid_t pid, struct err *err);
+
 /* ---- for doctor */
 
 /* What the user has in /etc/subuid and /etc/subgid; the smaller of the two. */

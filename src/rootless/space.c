@@ -128,7 +128,7 @@ static bool switched_on(const char *path)
 	return file_get_u64(AT_FDCWD, path, &value) == 0 && value != 0;
 }
 
-static int refused(int code, struct err *err)
+int space_refused(int code, struct err *err)
 {
 	static const char lsm[] = "/proc/sys/kernel/apparmor_restrict_unprivileged_userns";
 	static const char debian[] = "/proc/sys/kernel/unprivileged_userns_clone";
@@ -161,7 +161,7 @@ static int read_progress(int fd, int want, struct err *err)
 	if (p.code == 0 && p.step == want)
 		return 0;
 	if (p.step == STEP_USER || p.step == STEP_REST)
-		return refused(p.code, err);
+		return space_refused(p.code, err);
 	return err_code(err, -p.code, "%s", p.step > 0 && p.step < STEP_DONE ? what[p.step] : "");
 }
 

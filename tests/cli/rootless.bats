@@ -15,16 +15,21 @@ setup_file() {
 }
 
 teardown_file() {
-	local ids
 	[ "$(id -u)" -eq 0 ] || return 0
-	ids=$(alice ps -aq)
-	# shellcheck disable=SC2086
-	[ -z "$ids" ] || alice rm -f $ids > /dev/null
 	eventually nothing_of $ALICE
 	eventually nothing_of $BOB
 	no_leaks
 	# shellcheck disable=SC2086
 	rm -rf --one-file-system $FRESH_ROOTS /tmp/holm-user-$ALICE /tmp/holm-user-$BOB
+}
+
+# What a test that failed has left would fail the others.
+teardown() {
+	local ids
+	[ "$(id -u)" -eq 0 ] && ! nothing_of $ALICE || return 0
+	ids=$(alice ps -aq)
+	# shellcheck disable=SC2086
+	[ -z "$ids" ] || alice rm -f $ids > /dev/null
 }
 
 # alice [OPTION OF as-user...] VERB...
@@ -63,6 +68,11 @@ serve() {
 }
 ask() {
 	timeout 3 bash -c 'exec 3<> /dev/tcp/$0/$1 && head -1 <&3' "$@"
+}
+
+# says TEXT ADDRESS PORT: before the server listens, its supervisor's connection ends with nothing.
+says() {
+	[ "$(ask "$2" "$3" 2> /dev/null)" = "$1" ]
 }
 
 free_port() {
@@ -126,8 +136,7 @@ free_port() {
 	local port
 	port=$(free_port)
 	serve open -p "$port:80" -p "127.0.0.1:$((port + 1)):80"
-	run eventually ask 127.0.0.1 "$port"
-	assert_output open
+	eventually says open 127.0.0.1 "$port"
 	run ask ::1 "$port"
 	assert_output open
 	run ask 127.0.0.1 $((port + 1))
@@ -182,7 +191,7 @@ free_port() {
 	nsenter -t $host -n ip route add default via 198.51.100.2
 	nsenter -t $world -n perl -e "$SERVER" world 3>&- &
 	local server=$!
-	eventually nsenter -t $host -n bash -c ': < /dev/tcp/198.51.100.2/80'
+	eventually nsenter -t $host -n bash -c ': < /dev/tcp/198.51.100.2/80' 2> /dev/null
 	eventually nothing_of $ALICE # else the space of before would be used
 	run nsenter -t $host -n "$PROJECT/tools/as-user" --uid $ALICE env -u HOLM_RUN HOLM_ROOT="$ALICE_ROOT" \
 		"$HOLM" run --rm "$IMAGE" timeout 5 bash -c 'exec 3<> /dev/tcp/198.51.100.2/80 && head -1 <&3'
@@ -209,8 +218,7 @@ free_port() {
 	local port
 	port=$(free_port)
 	serve inner -p "$port:80" 2> /dev/null
-	run eventually ask 127.0.0.1 "$port"
-	assert_output inner
+	eventually says inner 127.0.0.1 "$port"
 	alice stop -t 0 inner > /dev/null
 }
 
@@ -252,6 +260,7 @@ free_port() {
 	local port holder
 	port=$(free_port)
 	serve survivor -p "$port:80"
+	eventually says survivor 127.0.0.1 "$port"
 	holder=$(holder_of $ALICE)
 	[ -n "$holder" ]
 	kill -9 "$holder"
@@ -335,6 +344,57 @@ free_port() {
 	rm -rf "$ALICE_ROOT/open"
 }
 
+@test "oci: bundles run, with the ids that they name, and commands find them" {
+	local bundle=/tmp/holm-user-$ALICE/bundle state=/tmp/holm-user-$ALICE/oci
+	oci() {
+		(cd "$bundle" && as_user --uid $ALICE "$HOLM" oci --root "$state" "$@")
+	}
+	command -v busybox > /dev/null || skip "needs busybox"
+	install -d -o $ALICE "/tmp/holm-user-$ALICE" "$bundle" "$bundle"/rootfs{,/bin,/proc,/dev,/sys}
+	cp "$(command -v busybox)" "$bundle/rootfs/bin/sh"
+	oci spec --rootless
+	jq '.process.terminal = false | .process.args = ["/bin/sh", "-c", "id -u; exec sleep 1000"]
+		| .linux.resources.memory.limit = 100000000' "$bundle/config.json" > "$bundle/config.new"
+	mv "$bundle/config.new" "$bundle/config.json"
+	oci create --pid-file pid box < /dev/null > "$bundle/out" 2> "$bundle/err"
+	[ "$(oci state box | jq -r .status)" = created ]
+	[ "$(stat -c %u "/proc/$(cat "$bundle/pid")")" = $ALICE ]
+	oci start box
+	eventually grep -qx 0 "$bundle/out"
+	run oci exec box /bin/sh -c 'id -u; cat /proc/self/uid_map'
+	assert_status 0
+	assert_match "^0"$'\n'" +0 +$ALICE +1\$"
+	run oci ps box
+	assert_match 'sleep 1000'
+	oci kill box KILL
+	eventually oci delete box
+	run oci list -q
+	assert_output ""
+	# A limit that cannot be set is said once, and no reason to fail.
+	[ "$(grep -c 'limits are not enforced' "$bundle/err")" -le 1 ]
+	jq 'del(.linux.namespaces[] | select(.type == "user"))' "$bundle/config.json" > "$bundle/config.new"
+	mv "$bundle/config.new" "$bundle/config.json"
+	run oci run box
+	assert_status 1
+	assert_match 'rootless container requires user namespaces'
+}
+
+@test "oci: a mapping of subordinate ids" {
+	local bundle=/tmp/holm-user-$ALICE/bundle state=/tmp/holm-user-$ALICE/oci start
+	command -v busybox > /dev/null || skip "needs busybox"
+	start=$((65536 * (ALICE % 1000) + (1 << 30)))
+	(cd "$bundle" && rm config.json && as_user --uid $ALICE "$HOLM" oci spec --rootless)
+	jq --argjson start $start '.process.terminal = false | .process.args = ["/bin/sh", "-c", "id -u; id -g"]
+		| .process.user = {uid: 1000, gid: 1000}
+		| .linux.uidMappings += [{containerID: 1, hostID: $start, size: 65536}]
+		| .linux.gidMappings += [{containerID: 1, hostID: $start, size: 65536}]' \
+		"$bundle/config.json" > "$bundle/config.new"
+	mv "$bundle/config.new" "$bundle/config.json"
+	run --separate-stderr as_user --uid $ALICE bash -c 'cd "$0" && "$HOLM" oci --root "$1" run box' "$bundle" "$state"
+	assert_status 0
+	assert_output $'1000\n1000'
+}
+
 @test "what needs root says so" {
 	run alice run --rm --userns auto "$IMAGE" true
 	assert_status 125
@@ -344,6 +404,7 @@ free_port() {
 	assert_status 0
 	assert_match 'privileges +ok .*user 65532'
 	assert_match 'ids +ok +.*65536'
+	eventually nothing_of $ALICE
 	run alice --no-tun --no-pasta doctor
 	assert_match 'pasta +limited'
 	assert_match 'apt-get install passt'
