@@ -33,6 +33,8 @@ drop_root() {
 	ids=$(holm --root "$root" ps -aq 2> /dev/null) || true
 	# shellcheck disable=SC2086
 	[ -z "$ids" ] || holm --root "$root" rm -f $ids > /dev/null 2>&1 || true
+	# An ordinary user cannot remove by himself what belongs to his other ids.
+	[ "$(id -u)" -eq 0 ] || holm --root "$root" image prune -af > /dev/null 2>&1 || true
 	rm -rf --one-file-system "$root"
 }
 
