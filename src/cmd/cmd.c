@@ -99,11 +99,11 @@ static int check_args(const struct cmd_call *call)
 	return 1;
 }
 
-static int enter_store(struct err *err)
+static int enter_store(const struct cmd *cmd, struct err *err)
 {
 	int r = cmd_paths(err);
 
-	return r < 0 ? r : rootless_enter(err);
+	return r < 0 ? r : rootless_enter(!(cmd->flags & CMD_LATE_NETWORK), err);
 }
 
 static int run_verb(const struct cmd *cmd, char **argv)
@@ -121,7 +121,7 @@ static int run_verb(const struct cmd *cmd, char **argv)
 		r = 0;
 	} else {
 		r = check_args(&call);
-		if (r == 0 && !(cmd->flags & CMD_NO_STORE) && enter_store(&err) < 0)
+		if (r == 0 && !(cmd->flags & CMD_NO_STORE) && enter_store(cmd, &err) < 0)
 			r = cmd_fail(&err, 1);
 		else if (r == 0)
 			r = cmd->run(&call);

@@ -94,7 +94,7 @@ static void offer_names(const struct completion *c, enum complete kind)
 	cleanup(free) char *path = NULL;
 	struct db *db;
 
-	if (kind == COMPLETE_NONE || cmd_paths(NULL) < 0 || rootless_enter(NULL) < 0)
+	if (kind == COMPLETE_NONE || cmd_paths(NULL) < 0 || rootless_enter(true, NULL) < 0)
 		return;
 	path = xasprintf("%s/holm.db", paths_root());
 	if (access(path, R_OK) < 0 || !(db = cmd_db(NULL)))

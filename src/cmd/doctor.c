@@ -127,7 +127,7 @@ static int run(struct cmd_call *call)
 	size_t n;
 
 	/* A store that cannot be made is one more thing to report. */
-	if (cmd_paths(&err) < 0 || rootless_enter(&err) < 0)
+	if (cmd_paths(&err) < 0 || rootless_enter(true, &err) < 0)
 		log_warn("%s", err.text);
 	n = host_check_all(&checks);
 	container = container_available(checks, n, &why);

@@ -16,6 +16,7 @@
 #include "cmd/cmd.h"
 #include "cmd/foreground.h"
 #include "cmd/run_options.h"
+#include "rootless/rootless.h"
 
 struct exec_options {
 	bool detach, interactive, tty, privileged;
@@ -201,6 +202,8 @@ static int run(struct cmd_call *call)
 	db = cmd_db(&err);
 	if (!db || find_running(db, call->args[0], &i, &err) < 0)
 		return cmd_fail(&err, 1);
+	if (rootless_join_network((pid_t)i->state.run.pid, &err) < 0)
+		return cmd_fail(&err, 125);
 	what.env = env;
 	return o->tty ? exec_tty(db, i, o, &what, &err) : exec_pipes(db, i, o, &what, &err);
 }
@@ -220,7 +223,7 @@ const struct cmd cmd_exec = {
 	.options_size = sizeof(struct exec_options),
 	.min_args = 2,
 	.max_args = SIZE_MAX,
-	.flags = CMD_OPTIONS_FIRST,
+	.flags = CMD_OPTIONS_FIRST | CMD_LATE_NETWORK,
 	.complete = COMPLETE_RUNNING,
 	.complete_more = COMPLETE_NONE,
 	.run = run,

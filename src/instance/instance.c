@@ -25,6 +25,7 @@
 #include "instance/state.h"
 #include "instance/stream.h"
 #include "instance/volume.h"
+#include "rootless/rootless.h"
 
 int instance_init(struct db *db, struct err *err)
 {
@@ -168,6 +169,8 @@ int instance_reconcile_locked(struct db *db, struct instance *i, struct err *err
 
 	/* Its owner may have finished in order while we waited for the lock. */
 	r = instance_reload_state(i, err);
+	if (r == 0)
+		r = rootless_join_network(0, err);
 	if (r < 0)
 		return r;
 	was_running =

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,7 +32,8 @@ static struct {
 	struct hello hello;
 	struct loop *loop; /* a supervisor's */
 	struct loop_source *source;
-} self = { .fd = -1 };
+	int network; /* the space's, not joined so far; else -1 */
+} self = { .fd = -1, .network = -1 };
 
 bool rootless(void)
 {
@@ -238,7 +240,7 @@ static int check_private(int dir, struct err *err)
 	return 0;
 }
 
-static int move_in(int dir, struct err *err)
+static int move_in(int dir, bool network, struct err *err)
 {
 	cleanup(space_free) struct space space = SPACE_NONE;
 	struct err why = { 0 };
@@ -259,14 +261,40 @@ static int move_in(int dir, struct err *err)
 	if (fd < 0)
 		return err_code(
 			err, fd, "reach the process that keeps your containers' namespaces");
-	r = space_enter(space.fds, /* network= */ true, err);
+	r = space_enter(space.fds, network, err);
 	if (r < 0) {
 		fd_close(fd);
 		return r;
 	}
 	self.fd = fd;
 	self.inside = true;
+	if (!network)
+		self.network = take_fd(space.fds[SPACE_NETWORK]);
 	return 0;
+}
+
+/* Whether a process is in our network, which then is the host's. */
+static bool is_beside(pid_t pid)
+{
+	char path[48];
+	struct stat own, theirs;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)pid);
+	return pid > 0 && stat("/proc/self/ns/net", &own) == 0 && stat(path, &theirs) == 0 &&
+	       own.st_ino == theirs.st_ino;
+}
+
+int rootless_join_network(pid_t pid, struct err *err)
+{
+	int r;
+
+	if (self.network < 0 || is_beside(pid))
+		return 0;
+	r = setns(self.network, CLONE_NEWNET) < 0
+		    ? err_errno(err, "join the network of your containers")
+		    : 0;
+	self.network = fd_close(self.network);
+	return r;
 }
 
 /* A root that has all ids is in no space. */
@@ -295,7 +323,7 @@ static void look_around(int dir)
 	self.inside = true;
 }
 
-int rootless_enter(struct err *err)
+int rootless_enter(bool network, struct err *err)
 {
 	cleanup(fd_close) int dir = -1;
 	int r;
@@ -310,7 +338,7 @@ int rootless_enter(struct err *err)
 		return 0;
 	}
 	r = check_private(dir, err);
-	return r < 0 ? r : move_in(dir, err);
+	return r < 0 ? r : move_in(dir, network, err);
 }
 
 /* ---- staying */

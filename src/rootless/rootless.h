@@ -27,8 +27,12 @@
 /*
  * At start, with the paths set and before any thread: an ordinary user's process moves into the space, made
  * if need be; root, and whoever is in it already, stays. Afterwards the effective user is 0.
+ *
+ * Without `network` it stays in the host's, to which there is no way back, until it says otherwise with a
+ * process of a container: it stays for good if that one is in the host's network. 0: no such process.
  */
-int rootless_enter(struct err *err);
+int rootless_enter(bool network, struct err *err);
+int rootless_join_network(pid_t pid, struct err *err);
 
 /* In the space of an ordinary user. */
 bool rootless(void);

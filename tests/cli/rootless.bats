@@ -208,6 +208,7 @@ free_port() {
 	assert_output works
 	[ "$(wc -l <<< "$stderr")" -eq 1 ]
 	[[ $stderr = *"not the outside"*"sudo chmod 0666 /dev/net/tun" ]]
+	eventually nothing_of $ALICE
 	run --separate-stderr alice --no-pasta run --rm "$IMAGE" echo works
 	assert_output works
 	[ "$(wc -l <<< "$stderr")" -eq 1 ]
@@ -217,9 +218,12 @@ free_port() {
 	# The rest of networking needs neither.
 	local port
 	port=$(free_port)
+	eventually nothing_of $ALICE
+	alice --no-tun info -f '{{.NetworkOutside}}' | grep -q tun
 	serve inner -p "$port:80" 2> /dev/null
 	eventually says inner 127.0.0.1 "$port"
 	alice stop -t 0 inner > /dev/null
+	eventually nothing_of $ALICE
 }
 
 @test "--network host is the host's, also for who joins it" {
@@ -372,7 +376,7 @@ free_port() {
 	assert_output ""
 	# A limit that cannot be set is said once, and no reason to fail.
 	[ "$(grep -c 'limits are not enforced' "$bundle/err")" -le 1 ]
-	jq 'del(.linux.namespaces[] | select(.type == "user"))' "$bundle/config.json" > "$bundle/config.new"
+	jq 'del(.linux.namespaces[] | select(.type == "user"), .linux.uidMappings, .linux.gidMappings)' "$bundle/config.json" > "$bundle/config.new"
 	mv "$bundle/config.new" "$bundle/config.json"
 	run oci run box
 	assert_status 1
@@ -383,7 +387,7 @@ free_port() {
 	local bundle=/tmp/holm-user-$ALICE/bundle state=/tmp/holm-user-$ALICE/oci start
 	command -v busybox > /dev/null || skip "needs busybox"
 	start=$((65536 * (ALICE % 1000) + (1 << 30)))
-	(cd "$bundle" && rm config.json && as_user --uid $ALICE "$HOLM" oci spec --rootless)
+	(cd "$bundle" && rm config.json && as_user --uid $ALICE "$HOLM" oci --root "$state" spec --rootless)
 	jq --argjson start $start '.process.terminal = false | .process.args = ["/bin/sh", "-c", "id -u; id -g"]
 		| .process.user = {uid: 1000, gid: 1000}
 		| .linux.uidMappings += [{containerID: 1, hostID: $start, size: 65536}]
