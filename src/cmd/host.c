@@ -229,8 +229,11 @@ static void check_cgroups(struct host_check *c)
 		if (have && listed(have, wanted[i]))
 			continue;
 		say(c, HOST_LIMITED,
-			i == 0 ? "add cgroup_enable=memory to GRUB_CMDLINE_LINUX in /etc/default/grub; update-grub; reboot"
-			       : "",
+			rootless()
+				? "sudo systemctl edit user@.service (Delegate=cpu cpuset io memory pids)"
+			: i == 0
+				? "add cgroup_enable=memory to GRUB_CMDLINE_LINUX in /etc/default/grub; update-grub; reboot"
+				: "",
 			"%s, without %s: its limits cannot be set", modes[mode], wanted[i]);
 		return;
 	}

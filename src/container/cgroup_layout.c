@@ -8,7 +8,6 @@
 
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/vfs.h>
@@ -236,6 +235,33 @@ static bool is_delegated(const char *dir)
 	return true;
 }
 
+/* This process's in v2, or NULL when it is out of sight. The caller frees. */
+static char *own_group(void)
+{
+	cleanup(buf_free) struct buf text = { 0 };
+	const char *line;
+
+	if (file_read(AT_FDCWD, "/proc/self/cgroup", 1 << 16, &text) < 0 || !text.data)
+		return NULL;
+	line = strncmp(text.data, "0::/", 4) == 0 ? text.data : strstr(text.data, "\n0::/");
+	if (!line)
+		return NULL;
+	line = strchr(line, '/');
+	return strstr(line, "/..") ? NULL : xstrndup(line, strcspn(line, "\n"));
+}
+
+/* Takes over `dir`. */
+static void start_from(struct cgroup_layout *l, char *dir)
+{
+	cleanup(free) char *file = xasprintf("%s/cgroup.controllers", dir);
+	cleanup(buf_free) struct buf text = { 0 };
+
+	file_read(AT_FDCWD, file, 4096, &text);
+	free((char *)l->list[0].mount);
+	l->list[0].mount = dir;
+	l->controllers[0] = cgroup_controllers_of(text.data ?: "") | CG_V2_ALWAYS;
+}
+
 /*
  * An ordinary user has what was delegated (kernel cgroup-v2.rst, "Delegation"): of v2 the group that
  * this process is in, or the topmost above it that still is the user's, where systemd keeps processes
@@ -243,32 +269,21 @@ static bool is_delegated(const char *dir)
  */
 static void keep_delegated(struct cgroup_layout *l)
 {
-	char line[PATH_MAX];
-	cleanup(free) char *dir = NULL, *best = NULL;
+	cleanup(free) char *own = NULL, *dir = NULL, *best = NULL;
 	size_t top;
 
-	if (l->mode != CGROUP_V2 ||
-		file_get_line(AT_FDCWD, "/proc/self/cgroup", line, sizeof(line)) < 0 ||
-		strncmp(line, "0::/", 4) != 0 || strstr(line, "..")) {
-		forget(l);
-		return;
-	}
-	top = strlen(l->list[0].mount);
-	dir = xasprintf("%s%s", l->list[0].mount, line[4] ? line + 3 : "");
-	while (strlen(dir) > top && is_delegated(dir)) {
+	if (l->mode == CGROUP_V2)
+		own = own_group();
+	top = own ? strlen(l->list[0].mount) : 0;
+	dir = own ? xasprintf("%s%s", l->list[0].mount, own) : xstrdup("");
+	while (strlen(dir) > top + 1 && is_delegated(dir)) {
 		str_replace(&best, dir);
 		*strrchr(dir, '/') = '\0';
 	}
-	if (!best) {
+	if (best)
+		start_from(l, take(best));
+	else
 		forget(l);
-		return;
-	}
-	cleanup(free) char *file = xasprintf("%s/cgroup.controllers", best);
-	cleanup(buf_free) struct buf text = { 0 };
-	file_read(AT_FDCWD, file, 4096, &text);
-	free((char *)l->list[0].mount);
-	l->list[0].mount = take(best);
-	l->controllers[0] = cgroup_controllers_of(text.data ?: "") | CG_V2_ALWAYS;
 }
 
 static const struct cgroup_layout *current;

@@ -260,6 +260,39 @@ free_port() {
 	alice rm nolimit > /dev/null
 }
 
+@test "a delegated control group is used and left clean" {
+	# Whatever this host has, in a mount namespace where v2 is all there is.
+	grep -q ' - cgroup2 ' /proc/self/mountinfo || skip "no cgroup v2 is mounted here"
+	eventually nothing_of $ALICE
+	cat > "$BATS_TEST_TMPDIR/delegated" <<- 'END'
+		mount -t cgroup2 cgroup2 /mnt && mount --move /mnt /sys/fs/cgroup || exit 99
+		group=/sys/fs/cgroup/holm-delegated-$$
+		mkdir "$group" "$group/leaf" || exit 99
+		chown "$1" "$group" "$group"/cgroup.{procs,subtree_control,threads} "$group/leaf" "$group"/leaf/cgroup.*
+		echo $$ > "$group/leaf/cgroup.procs"
+		user() {
+			"$PROJECT/tools/as-user" --uid "$1" env -u HOLM_RUN HOLM_ROOT="$ALICE_ROOT" "$HOLM" "${@:2}"
+		}
+		user "$1" run -d --name grouped debian:12 sleep 60
+		find "$group" -name "$(user "$1" ps -q --no-trunc)" | grep -o 'holm-delegated.*' | wc -l
+		user "$1" pause grouped
+		user "$1" ps --format '{{.Status}}'
+		user "$1" stats --no-stream --format '{{.CPUPerc}}' grouped
+		user "$1" rm -f grouped
+		for ((i = 0; i < 100; i++)); do
+			[ "$(ps -o stat= -u "$1" | grep -vc ^Z)" -gt 0 ] || break
+			sleep 0.1
+		done
+		find "$group" -mindepth 1 -type d ! -name leaf
+		echo $$ > /sys/fs/cgroup/cgroup.procs
+		rmdir "$group/leaf" "$group"
+	END
+	run --separate-stderr unshare --mount --propagation private bash "$BATS_TEST_TMPDIR/delegated" $ALICE
+	[ "$status" -ne 99 ] || skip "cgroup v2 cannot be mounted or written here"
+	assert_status 0
+	assert_match $'^[0-9a-f]+\n1\ngrouped\nUp .*\\(Paused\\)\n[0-9.]+%\ngrouped$'
+}
+
 @test "the holder is killed: what runs runs on, and the next command finds it" {
 	local port holder
 	port=$(free_port)
