@@ -22,9 +22,9 @@ static struct global_options global;
 
 static const struct cmd_option global_rows[] = {
 	OPTION(struct global_options, root, OPT_STR, 0, "root", "DIR",
-		"keep images, instances and volumes here (default: $HOLM_ROOT, else /var/lib/holm)"),
+		"keep images, instances and volumes here (default: $HOLM_ROOT, else /var/lib/holm; without root ~/.local/share/holm)"),
 	OPTION(struct global_options, run, OPT_STR, 0, "run", "DIR",
-		"keep sockets and other things of this boot here (default: $HOLM_RUN, else /run/holm)"),
+		"keep sockets and other things of this boot here (default: $HOLM_RUN, else /run/holm; without root $XDG_RUNTIME_DIR/holm)"),
 	OPTION(struct global_options, debug, OPT_FLAG, 0, "debug", NULL,
 		"say on standard error what is being done (HOLM_DEBUG=topic,... picks topics)"),
 	OPTION(struct global_options, version, OPT_FLAG, 'v', "version", NULL,
