@@ -59,6 +59,7 @@ pasta_of() {
 	processes_of "$1" | awk '$3 ~ /pasta/ { print $1 }'
 }
 
+# shellcheck disable=SC2016 # of perl and of the inner shell
 SERVER='use IO::Socket::INET; $s = IO::Socket::INET->new(Listen => 5, LocalPort => 80, ReuseAddr => 1);
 	while ($c = $s->accept) { print $c "$ARGV[0]\n"; close $c }'
 serve() {
@@ -409,7 +410,7 @@ free_port() {
 	assert_output ""
 	# A limit that cannot be set is said once, and no reason to fail.
 	[ "$(grep -c 'limits are not enforced' "$bundle/err")" -le 1 ]
-	jq 'del(.linux.namespaces[] | select(.type == "user"), .linux.uidMappings, .linux.gidMappings)' "$bundle/config.json" > "$bundle/config.new"
+	jq 'del((.linux.namespaces[] | select(.type == "user")), .linux.uidMappings, .linux.gidMappings)' "$bundle/config.json" > "$bundle/config.new"
 	mv "$bundle/config.new" "$bundle/config.json"
 	run oci run box
 	assert_status 1
