@@ -323,20 +323,22 @@ void op_vmaskmov(struct vcpu *v, const struct cell *c)
 	unsigned size = quad ? 8 : 4, bytes = c->i.l ? 32 : 16;
 	const uint8_t *mask = v->ymm[c->i.vvvv];
 	uint8_t result[32] = { 0 };
-	uint64_t linear;
+	uint64_t ea;
 
 	check_vector(v, true);
-	linear = linear_of(v, c, bytes, store);
+	ea = effective(v, c);
 	for (unsigned n = 0; n < bytes / size; n++) {
-		uint64_t value;
+		uint64_t value, linear;
 
 		if (!mask_bit(mask, n, size))
 			continue;
+		/* Each element's address wraps by itself. */
+		linear = linear_at(v, c, (ea + n * size) & size_mask(c->i.addrsize), size, store);
 		if (store) {
 			memcpy(&value, v->ymm[c->i.reg] + n * size, size);
-			write_size(v, linear + n * size, value, size);
+			write_size(v, linear, value, size);
 		} else {
-			value = read_size(v, linear + n * size, size);
+			value = read_size(v, linear, size);
 			memcpy(result + n * size, &value, size);
 		}
 	}
