@@ -66,7 +66,7 @@ fuzz:
 	@tests/fuzz/run $(or $(SECONDS),60)
 soak: build
 	@tools/deps run check
-	@$(SUDO) tests/soak/run $(BUILD)/holm $(or $(ROUNDS),300)
+	@$(SUDO) tests/soak/run $(BUILD)/holm $(or $(ROUNDS),300) $(or $(SECONDS),300)
 
 # runc's own suite, from Debian's source package, against `holm oci`.
 conformance-oci: build

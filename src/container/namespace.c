@@ -279,6 +279,12 @@ static pid_t clone_somehow(
 		return clone_in_pid_namespace(
 			ns->fds[kind_of("pid")], flags_at_birth(ns), args, err);
 	pid = clone_child(flags_at_birth(ns), args);
+	if (pid == -EAGAIN)
+		return err_set(err, EAGAIN,
+			"make a process: the host allows no more of them (kernel.pid_max, a pids control group, ulimit -u): stop some");
+	if (pid == -ENOSPC)
+		return err_set(err, ENOSPC,
+			"make namespaces: the host allows no more of them (/proc/sys/user/max_*_namespaces): stop some containers");
 	return pid < 0 ? err_code(err, pid, "make a process in new namespaces") : pid;
 }
 

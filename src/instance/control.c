@@ -40,6 +40,12 @@ static int ask(struct instance *i, json_t *request, int *ret_fd, struct err *err
 	return r < 0 ? err_wrap(err, "container %s", i->config.name) : 0;
 }
 
+/* What ask() says when it ended by itself between our look and our request. */
+static bool has_ended(int r)
+{
+	return r == -ECONNREFUSED || r == -ECONNRESET || r == -EPIPE;
+}
+
 /* Its supervisor takes no requests any more, or is gone: until how it ended is written down. */
 static int settle(struct db *db, struct instance *i, struct err *err)
 {
@@ -82,8 +88,7 @@ int instance_stop(
 		json_pack("{s:s, s:i, s:I}", "do", "stop", "signal", signo, "timeout",
 			(json_int_t)timeout),
 		NULL, err);
-	/* It ended by itself between our look and our request. */
-	if (r == -ECONNREFUSED || r == -ECONNRESET)
+	if (has_ended(r))
 		r = 0;
 	if (r < 0 || i->config.auto_remove)
 		return r;
@@ -99,15 +104,19 @@ int instance_shut_down(struct db *db, struct instance *i, struct err *err)
 	if (!active(i))
 		return 0;
 	r = ask(i, json_pack("{s:s}", "do", "shutdown"), NULL, err);
-	return r == -ECONNREFUSED || r == -ECONNRESET ? 0 : r;
+	return has_ended(r) ? 0 : r;
 }
 
 int instance_kill(struct db *db, struct instance *i, int signo, struct err *err)
 {
+	int r;
+
 	(void)db;
 	if (!active(i))
 		return not_running(i, err);
-	return ask(i, json_pack("{s:s, s:i}", "do", "kill", "signal", signo), NULL, err);
+	r = ask(i, json_pack("{s:s, s:i}", "do", "kill", "signal", signo), NULL, err);
+	/* Told to die, it did. */
+	return has_ended(r) ? signo == SIGKILL ? 0 : not_running(i, err) : r;
 }
 
 int instance_restart(
@@ -123,10 +132,16 @@ int instance_restart(
 			return r;
 		if (timeout < 0)
 			timeout = instance_stop_timeout(&i->config);
-		return ask(i,
+		r = ask(i,
 			json_pack("{s:s, s:i, s:I}", "do", "restart", "signal", signo, "timeout",
 				(json_int_t)timeout),
 			NULL, err);
+		if (has_ended(r))
+			r = settle(db, i, err);
+		else
+			return r;
+		if (r < 0)
+			return r;
 	}
 	return instance_start(db, i, &how, err);
 }
@@ -134,6 +149,7 @@ int instance_restart(
 int instance_pause(struct db *db, struct instance *i, bool pause, struct err *err)
 {
 	bool paused = strcmp(i->state.status, "paused") == 0;
+	int r;
 
 	(void)db;
 	if (!instance_running(i))
@@ -141,7 +157,42 @@ int instance_pause(struct db *db, struct instance *i, bool pause, struct err *er
 	if (paused == pause)
 		return err_set(err, EINVAL, "container %s is %s", i->config.name,
 			pause ? "already paused" : "not paused");
-	return ask(i, json_pack("{s:s}", "do", pause ? "pause" : "unpause"), NULL, err);
+	r = ask(i, json_pack("{s:s}", "do", pause ? "pause" : "unpause"), NULL, err);
+	return has_ended(r) ? not_running(i, err) : r;
+}
+
+static int refuse_active(const struct instance *i, struct err *err)
+{
+	return err_set(err, EBUSY,
+		"container %s is %s: stop it first ('holm stop'), or use 'holm rm -f'",
+		i->config.name, i->state.status);
+}
+
+/*
+ * The lock, from whoever has it. That may be a supervisor that somebody has started since we looked: waiting for
+ * it could take as long as its instance lives.
+ */
+static int lock_to_remove(struct instance *i, bool force, struct err *err)
+{
+	for (;;) {
+		int r, fd = instance_lock(i, /* wait= */ false, err);
+		if (fd != -EWOULDBLOCK)
+			return fd;
+		r = instance_reload_state(i, err);
+		if (r < 0 && r != -ENOENT) /* it is being removed */
+			return r;
+		if (r == 0 && active(i) && !force) {
+			cleanup(json_free) json_t *ping = json_pack("{s:s}", "do", "ping");
+			if (supervisor_ask(i->run_dir, ping, NULL, NULL, NULL) == 0)
+				return refuse_active(i, err);
+		} else if (r == 0 && active(i)) {
+			r = ask(i, json_pack("{s:s, s:i}", "do", "kill", "signal", SIGKILL), NULL,
+				err);
+			if (r < 0 && !has_ended(r))
+				return r;
+		}
+		poll(NULL, 0, 5);
+	}
 }
 
 int instance_remove(struct db *db, struct instance *i, bool force, bool volumes, struct err *err)
@@ -149,17 +200,15 @@ int instance_remove(struct db *db, struct instance *i, bool force, bool volumes,
 	cleanup(fd_close) int lock = -1;
 	int r;
 
+	if (active(i) && !force)
+		return refuse_active(i, err);
 	if (active(i)) {
-		if (!force)
-			return err_set(err, EBUSY,
-				"container %s is %s: stop it first ('holm stop'), or use 'holm rm -f'",
-				i->config.name, i->state.status);
 		r = ask(i, json_pack("{s:s, s:i}", "do", "kill", "signal", SIGKILL), NULL, err);
-		if (r < 0 && r != -ECONNREFUSED && r != -ECONNRESET)
+		if (r < 0 && !has_ended(r))
 			return r;
 	}
 	reserve_spend();
-	lock = instance_lock(i, /* wait= */ true, err);
+	lock = lock_to_remove(i, force, err);
 	if (lock < 0)
 		return lock;
 	r = access(i->dir, F_OK) < 0 ? -ENOENT : instance_reconcile_locked(db, i, err);
@@ -256,6 +305,8 @@ int instance_update(struct db *db, struct instance *i, const struct instance_lim
 	if (r < 0 || !active(i))
 		return r;
 	r = ask(i, json_pack("{s:s}", "do", "update"), NULL, err);
+	if (has_ended(r))
+		return 0;
 	if (r < 0 && record_parse(instance_config_fields, copy, &before, NULL) == 0) {
 		/* The kernel refused: what is recorded must be what is in force. */
 		instance_config_clear(&i->config);
@@ -316,14 +367,17 @@ int instance_wait(struct db *db, struct instance *i, const char *condition, int6
 int instance_attach(
 	struct db *db, struct instance *i, bool stdin_too, int *ret_stream, struct err *err)
 {
+	int r;
+
 	(void)db;
 	if (strcmp(i->state.status, "paused") == 0)
 		return err_set(err, EINVAL, "container %s is paused: 'holm unpause %s' first",
 			i->config.name, i->config.name);
 	if (!active(i))
 		return not_running(i, err);
-	return ask(i, json_pack("{s:s, s:s}", "do", "attach", "streams", stdin_too ? "ioe" : "oe"),
+	r = ask(i, json_pack("{s:s, s:s}", "do", "attach", "streams", stdin_too ? "ioe" : "oe"),
 		ret_stream, err);
+	return has_ended(r) ? not_running(i, err) : r;
 }
 
 static int read_bundle(const struct instance *i, struct bundle **ret, struct err *err)
@@ -351,6 +405,8 @@ int instance_exec(struct db *db, struct instance *i, const struct instance_exec 
 	r = image_find(db, i->config.image_id, &image, err);
 	if (r == 0)
 		r = read_bundle(i, &bundle, err);
+	if (r == -ENOENT)
+		return not_running(i, err);
 	if (r == 0)
 		r = spec_exec(i, image, bundle, what, &process, err);
 	if (r < 0)
@@ -358,6 +414,8 @@ int instance_exec(struct db *db, struct instance *i, const struct instance_exec 
 	args.process = process;
 	memcpy(args.stdio, what->stdio, sizeof(args.stdio));
 	r = engine->exec(&i->state.run, bundle, &args, ret_pid, err);
+	if (r == -ESRCH || (r < 0 && !run_alive(&i->state.run)))
+		return not_running(i, err);
 	if (r >= 0) {
 		cleanup(free) char *line = strv_join(what->args, " ");
 		cleanup(free) char *action = xasprintf("exec_start: %s", line);
@@ -429,7 +487,7 @@ static int connect_running(
 				record_dump(bundle_endpoint_fields, &ep)),
 			NULL, err);
 	record_clear(bundle_endpoint_fields, &ep);
-	if (r < 0) {
+	if (r < 0 && r != -EALREADY) { /* the place is that of who was first */
 		network_release(db, i->config.id, net->network, NULL);
 		network_sweep(db, NULL);
 	}
@@ -458,6 +516,8 @@ int instance_network_connect(
 			n->name);
 	if (active(i)) {
 		r = connect_running(db, i, net, err);
+		if (has_ended(r)) /* then its next run joins */
+			r = settle(db, i, err);
 		if (r < 0)
 			return r;
 	}
@@ -488,7 +548,7 @@ int instance_network_disconnect(
 	if (active(i)) {
 		r = ask(i, json_pack("{s:s, s:s}", "do", "disconnect", "network", n->id), NULL,
 			err);
-		if (r < 0)
+		if (r < 0 && !has_ended(r))
 			return r;
 		r = network_release(db, i->config.id, n->id, err);
 		if (r < 0)

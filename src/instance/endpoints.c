@@ -5,6 +5,7 @@
 #include "instance/supervisor.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -119,6 +120,28 @@ static void copy_endpoint(const struct bundle_endpoint *from, struct record_list
 	record_parse(bundle_endpoint_fields, j, record_list_add(to, sizeof(*from)), NULL);
 }
 
+/* Two who connect at the same time have chosen the same name for the link. */
+static void choose_link(const struct supervisor *s, struct bundle_endpoint *ep)
+{
+	for (unsigned k = 0, n = 0; n < s->i->state.endpoints.n; n++) {
+		const struct bundle_endpoint *other = s->i->state.endpoints.items[n];
+		if (strcmp(other->link, ep->link) != 0)
+			continue;
+		free(ep->link);
+		ep->link = xasprintf("eth%u", k++);
+		n = UINT_MAX; /* all of them again */
+	}
+}
+
+static bool is_on(const struct supervisor *s, const char *network)
+{
+	for (size_t n = 0; n < s->i->state.endpoints.n; n++)
+		if (strcmp(((struct bundle_endpoint *)s->i->state.endpoints.items[n])->network,
+			    network) == 0)
+			return true;
+	return false;
+}
+
 int supervisor_connect(struct supervisor *s, json_t *endpoint, struct err *err)
 {
 	struct bundle_endpoint ep = { 0 };
@@ -128,6 +151,10 @@ int supervisor_connect(struct supervisor *s, json_t *endpoint, struct err *err)
 		return err_set(err, ENOTSUP, "isolation '%s' cannot join a network while it runs",
 			s->engine->name);
 	r = record_parse(bundle_endpoint_fields, endpoint, &ep, err);
+	if (r == 0 && is_on(s, ep.network))
+		r = err_set(err, EALREADY, "it is already on network %.12s", ep.network);
+	if (r == 0)
+		choose_link(s, &ep);
 	if (r == 0)
 		r = s->engine->attach(&s->i->state.run, &ep, err);
 	if (r == 0) {

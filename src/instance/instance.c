@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -252,6 +253,18 @@ static int drop_rows(struct db *db, const char *id, struct err *err)
 	return r < 0 ? r : db_commit(&txn, err);
 }
 
+/* Somebody may be copying into it just now, and make a file where all were removed. */
+static int remove_files(const struct instance *i)
+{
+	int r = dir_remove(AT_FDCWD, i->dir);
+
+	for (int tries = 0; r == -ENOTEMPTY && tries < 100; tries++) {
+		poll(NULL, 0, 5);
+		r = dir_remove(AT_FDCWD, i->dir);
+	}
+	return r;
+}
+
 int instance_delete(struct db *db, struct instance *i, bool volumes, struct err *err)
 {
 	/* Rows first: a directory without a row is swept; a row without a directory would be a
@@ -260,7 +273,7 @@ int instance_delete(struct db *db, struct instance *i, bool volumes, struct err 
 
 	if (r < 0)
 		return r;
-	r = dir_remove(AT_FDCWD, i->dir);
+	r = remove_files(i);
 	if (r < 0)
 		return err_code(err, r, "remove '%s'", i->dir);
 	if (volumes)

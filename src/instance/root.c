@@ -270,6 +270,14 @@ int instance_root(struct db *db, struct instance *i, bool volumes, int *ret_fd, 
 	if (r < 0)
 		return r;
 	fd = root_mount(image->layer_dirs, upper, work, err);
+	if (fd == -ENOENT && access(i->dir, F_OK) < 0)
+		return err_set(err, ENOENT, "no such container: %s (it was removed just now)",
+			i->config.name);
+	/* Not at rest: an overlay that nobody may mount again, or a work directory that is made anew. */
+	if ((fd == -EINVAL || fd == -ENOENT) && (i->config.auto_remove || instance_running(i) ||
+							strcmp(i->state.status, "restarting") == 0))
+		return err_set(err, EBUSY, "container %s is just being started or removed",
+			i->config.name);
 	if (fd >= 0 && volumes && i->config.mounts.n)
 		fd = lay_mounts(db, i, fd, err);
 	if (fd < 0)

@@ -193,6 +193,9 @@ static int spawn(const struct instance *i, const struct instance_start *how, int
 	pid = fork_outside();
 	if (pid == 0)
 		become_supervisor(argv, high_lock, high_report, high_stream);
+	if (pid < 0 && errno == EAGAIN)
+		return err_set(err, EAGAIN,
+			"start the supervisor: the host allows no more processes (kernel.pid_max, a pids control group, ulimit -u): stop some");
 	return pid < 0 ? err_errno(err, "start the supervisor") : 0;
 }
 

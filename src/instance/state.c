@@ -142,8 +142,12 @@ static int save(const struct instance *i, const char *name, const struct record_
 {
 	cleanup(free) char *path = xasprintf("%s/%s", i->dir, name);
 	cleanup(json_free) json_t *j = record_dump(fields, obj);
+	int r = json_write(AT_FDCWD, path, j, 0, err);
 
-	return json_write(AT_FDCWD, path, j, 0, err);
+	if (r == -ENOENT && access(i->dir, F_OK) < 0)
+		return err_set(err, ENOENT, "no such container: %s (it was removed just now)",
+			i->config.name);
+	return r;
 }
 
 int instance_save_config(const struct instance *i, struct err *err)

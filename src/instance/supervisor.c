@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -197,6 +198,25 @@ static void schedule_restart(struct supervisor *s)
 		loop_add_timer(s->loop, s->restart_wanted ? 0 : s->backoff, on_restart, s);
 }
 
+/*
+ * A volatile overlay refuses the work directory of its earlier self. Who copies files just now mounts an overlay
+ * of the same directories, which makes anew what was removed.
+ */
+static int remake_work(struct supervisor *s, struct err *err)
+{
+	const char *work = s->bundle->holm.work;
+	int r = -EEXIST;
+
+	s->bundle->holm.ephemeral = false;
+	for (int tries = 0; r == -EEXIST && tries < 100; tries++) {
+		if (tries)
+			poll(NULL, 0, 5);
+		dir_remove(AT_FDCWD, work);
+		r = mkdir(work, 0755) < 0 ? -errno : 0;
+	}
+	return r < 0 ? err_code(err, r, "make '%s'", work) : 0;
+}
+
 static void on_restart(void *data)
 {
 	struct supervisor *s = data;
@@ -209,12 +229,7 @@ static void on_restart(void *data)
 	if (!asked)
 		s->i->state.restart_count++;
 	s->stopping = false;
-	/* A volatile overlay refuses the work directory of its earlier self. */
-	s->bundle->holm.ephemeral = false;
-	dir_remove(AT_FDCWD, s->bundle->holm.work);
-	r = mkdir(s->bundle->holm.work, 0755) < 0
-		    ? err_errno(&err, "make '%s'", s->bundle->holm.work)
-		    : 0;
+	r = remake_work(s, &err);
 	if (r == 0)
 		r = launch(s, &err);
 	if (r == 0) {
@@ -371,6 +386,8 @@ int supervisor_pause(struct supervisor *s, bool pause, struct err *err)
 
 	if (!s->engine->pause)
 		return err_set(err, ENOTSUP, "isolation '%s' cannot pause", s->engine->name);
+	if (!instance_running(s->i)) /* between two runs */
+		return err_set(err, EINVAL, "it is not running");
 	r = s->engine->pause(&s->i->state.run, pause, err);
 	if (r < 0)
 		return r;

@@ -235,6 +235,7 @@ int network_sweep_idle(struct db *db, int64_t idle_ns, struct err *err)
 {
 	cleanup(netlink_done) struct netlink nl = { 0 };
 	cleanup(fd_close) int dir = networks_dir(err), lock = -1;
+	cleanup(db_rollback) struct db_txn txn = { 0 };
 	size_t gone;
 	int r;
 
@@ -246,7 +247,12 @@ int network_sweep_idle(struct db *db, int64_t idle_ns, struct err *err)
 	lock = networks_lock(dir, err);
 	if (lock < 0)
 		return lock;
+	/* Who becomes a member writes the file of names before its row can be seen. */
+	r = db_begin(db, &txn, err);
+	if (r < 0)
+		return r;
 	gone = sweep_networks(db, dir, idle_ns) + sweep_ports(db, dir);
+	db_rollback(&txn);
 	if (gone || nothing_is_up(dir))
 		r = nft_sync(dir, NULL, err);
 	if (r < 0)

@@ -160,3 +160,86 @@ is_slim() {
 	[ "$(holm ps -aq | wc -l)" -eq 16 ]
 	drop_root
 }
+
+@test "rm: what is copied into a container meanwhile goes as well" {
+	local dir
+	for i in 1 2 3 4 5; do
+		holm create --name "$name" "$IMAGE" true > /dev/null
+		dir=$HOLM_ROOT/instances/$(holm inspect -f '{{.Id}}' "$name")
+		(for ((n = 0; n < 3000; n++)); do mkdir "$dir/upper/$n" || break; done) 2> /dev/null &
+		sleep 0.02
+		run holm rm "$name"
+		assert_status 0
+		wait
+		[ ! -e "$dir" ]
+	done
+}
+
+@test "pause between two runs: it is not running" {
+	local id
+	holm run -d --name "$name" --restart always "$IMAGE" false > /dev/null
+	id=$(holm inspect -f '{{.Id}}' "$name")
+	waits() { [ "$(holm inspect -f '{{.State.Status}} {{.RestartCount}}' "$name")" = "restarting 3" ]; }
+	eventually waits
+	# As one does who saw it run just before.
+	run socat -t 5 - "UNIX-CONNECT:$(cd "${HOLM_RUN:-$HOLM_ROOT/run}/instances/$id" && pwd -P)/ctl" <<< '{"do":"pause"}'
+	assert_match '"it is not running"'
+}
+
+@test "no more processes: one line says so, and what runs goes on" {
+	local group=/sys/fs/cgroup/pids/$name
+	[ -d /sys/fs/cgroup/pids ] || skip "needs the pids controller of cgroup v1"
+	holm run -d --name "$name" "$IMAGE" sleep 100 > /dev/null
+	mkdir "$group"
+	echo 4 > "$group/pids.max"
+	# The shell, the timeout, holm, and none for a supervisor's child.
+	run bash -c "echo \$\$ > $group/cgroup.procs; for i in 1 2 3 4; do $HOLM run -d --name $name-\$i $IMAGE sleep 100 || exit; done"
+	assert_status 125
+	assert_match 'holm: .*the host allows no more .*: stop some'
+	[ "$(grep -c '^holm' <<< "$output")" -eq 1 ]
+	run holm exec "$name" echo usable
+	assert_output usable
+	# shellcheck disable=SC2046
+	holm rm -f $(holm ps -aq --filter "name=$name") > /dev/null
+	gone() { rmdir "$group"; }
+	eventually gone
+}
+
+@test "rm -f does not wait for what somebody else starts meanwhile" {
+	for i in 1 2 3 4 5; do
+		holm run -d --name "$name" "$IMAGE" sleep 100 > /dev/null
+		(for n in 1 2 3 4 5 6; do "$HOLM" start "$name"; done) > /dev/null 2>&1 &
+		HOLM_TIMEOUT=20 holm rm -f "$name"
+		wait
+		! holm inspect "$name" > /dev/null 2>&1
+	done
+}
+
+@test "networks joined at the same time get links of their own" {
+	holm network create "$name" > /dev/null
+	holm network create "$name-2" > /dev/null
+	for i in 1 2 3 4; do
+		holm run -d --name "$name" --network none "$IMAGE" sleep 100 > /dev/null
+		holm network connect "$name" "$name" &
+		holm network connect "$name-2" "$name" &
+		wait
+		run holm exec "$name" ls /sys/class/net
+		assert_match eth0
+		assert_match eth1
+		run holm inspect -f '{{len .NetworkSettings.Networks}}' "$name"
+		holm rm -f "$name" > /dev/null
+	done
+	holm network rm "$name-2" > /dev/null
+}
+
+@test "names are there for who joins while a network is swept" {
+	holm network create "$name" > /dev/null
+	for i in 1 2 3 4 5 6; do
+		# Each end of the first looks for what nobody uses any more.
+		holm run --rm --network "$name" --name "$name-a$i" "$IMAGE" true &
+		run holm run --rm --network "$name" --name "$name-b$i" "$IMAGE" getent hosts "$name-b$i"
+		assert_status 0
+		assert_match "$name-b$i"
+		wait
+	done
+}
