@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -220,14 +221,40 @@ int instance_remove(struct db *db, struct instance *i, bool force, bool volumes,
 	return r;
 }
 
+/* Who changes the configuration does so alone, and changes what it is then. The lock's descriptor. */
+static int lock_config(struct instance *i, struct err *err)
+{
+	cleanup(instance_free) struct instance *fresh = NULL;
+	cleanup(fd_close) int fd = open(i->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct instance old;
+	int r;
+
+	while (fd >= 0 && flock(fd, LOCK_EX) < 0)
+		if (errno != EINTR)
+			return err_errno(err, "lock '%s'", i->dir);
+	if (fd < 0 || access(i->dir, F_OK) < 0)
+		return err_set(err, ENOENT, "no such container: %s (it was removed just now)",
+			i->config.name);
+	r = instance_load(i->config.id, &fresh, err);
+	if (r < 0)
+		return r;
+	old = *i;
+	*i = *fresh;
+	*fresh = old;
+	return take_fd(fd);
+}
+
 int instance_rename(struct db *db, struct instance *i, const char *name, struct err *err)
 {
+	cleanup(fd_close) int lock = lock_config(i, err);
 	cleanup(db_rollback) struct db_txn txn = { 0 };
 	cleanup(db_done) struct db_stmt q = { 0 };
 	cleanup(free) char *old = xstrdup(i->config.name);
 	struct err why = { 0 };
 	int r;
 
+	if (lock < 0)
+		return lock;
 	if (!name_valid(name) || !name[1])
 		return err_set(err, EINVAL,
 			"'%s' is no name for a container: two or more of [a-zA-Z0-9_.-], beginning with a letter or digit",
@@ -286,10 +313,13 @@ int instance_update(struct db *db, struct instance *i, const struct instance_lim
 	const struct instance_restart *restart, struct err *err)
 {
 	struct instance_config before = { 0 };
+	cleanup(fd_close) int lock = lock_config(i, err);
 	cleanup(json_free) json_t *copy = record_dump(instance_config_fields, &i->config);
 	int r;
 
 	(void)db;
+	if (lock < 0)
+		return lock;
 	if (limits)
 		update_limits(&i->config.limits, limits);
 	if (i->config.limits.memory && i->config.limits.memory_swap > 0 &&
@@ -387,6 +417,16 @@ static int read_bundle(const struct instance *i, struct bundle **ret, struct err
 	return bundle_read(AT_FDCWD, path, ret, err);
 }
 
+/* Whether that is why nothing could be executed: in a pid namespace whose first process is on its way out, the
+ * kernel is said to have no memory (clone(2)). */
+static bool is_dying(const struct run_state *run, int r)
+{
+	cleanup(fd_close) int pidfd = run_pidfd(run);
+	struct pollfd p = { .fd = pidfd, .events = POLLIN };
+
+	return r == -ESRCH || pidfd < 0 || poll(&p, 1, r == -ENOMEM ? 1000 : 0) > 0;
+}
+
 int instance_exec(struct db *db, struct instance *i, const struct instance_exec *what,
 	pid_t *ret_pid, struct err *err)
 {
@@ -414,7 +454,7 @@ int instance_exec(struct db *db, struct instance *i, const struct instance_exec 
 	args.process = process;
 	memcpy(args.stdio, what->stdio, sizeof(args.stdio));
 	r = engine->exec(&i->state.run, bundle, &args, ret_pid, err);
-	if (r == -ESRCH || (r < 0 && !run_alive(&i->state.run)))
+	if (r < 0 && is_dying(&i->state.run, r))
 		return not_running(i, err);
 	if (r >= 0) {
 		cleanup(free) char *line = strv_join(what->args, " ");
@@ -497,10 +537,11 @@ static int connect_running(
 int instance_network_connect(
 	struct db *db, struct instance *i, const struct instance_network *net, struct err *err)
 {
+	cleanup(fd_close) int lock = lock_config(i, err);
 	cleanup(network_free) struct network *n = NULL;
 	struct instance_network *own;
 	const char *mode = i->config.network_mode;
-	int r = network_find(db, net->network, &n, err);
+	int r = lock < 0 ? lock : network_find(db, net->network, &n, err);
 
 	if (r < 0)
 		return r;
@@ -535,9 +576,10 @@ int instance_network_connect(
 int instance_network_disconnect(
 	struct db *db, struct instance *i, const char *network, bool force, struct err *err)
 {
+	cleanup(fd_close) int lock = lock_config(i, err);
 	cleanup(network_free) struct network *n = NULL;
 	size_t at;
-	int r = network_find(db, network, &n, err);
+	int r = lock < 0 ? lock : network_find(db, network, &n, err);
 
 	if (r < 0)
 		return r;

@@ -386,7 +386,7 @@ int supervisor_pause(struct supervisor *s, bool pause, struct err *err)
 
 	if (!s->engine->pause)
 		return err_set(err, ENOTSUP, "isolation '%s' cannot pause", s->engine->name);
-	if (!instance_running(s->i)) /* between two runs */
+	if (!instance_running(s->i) || s->pidfd < 0) /* between two runs, or after the last */
 		return err_set(err, EINVAL, "it is not running");
 	r = s->engine->pause(&s->i->state.run, pause, err);
 	if (r < 0)

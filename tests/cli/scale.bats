@@ -226,7 +226,10 @@ is_slim() {
 		run holm exec "$name" ls /sys/class/net
 		assert_match eth0
 		assert_match eth1
-		run holm inspect -f '{{len .NetworkSettings.Networks}}' "$name"
+		# Both are remembered.
+		holm restart -t 0 "$name"
+		run holm exec "$name" ls /sys/class/net
+		assert_match eth1
 		holm rm -f "$name" > /dev/null
 	done
 	holm network rm "$name-2" > /dev/null
