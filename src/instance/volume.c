@@ -263,11 +263,22 @@ static int delete_row(struct db *db, const char *name, struct err *err)
 	return r < 0 ? r : db_changes(db) ? 1 : 0;
 }
 
+/* Away from its name, to where what nobody removes is swept (image/store.c). */
+static char *set_aside(const char *dir)
+{
+	char id[ID_LEN + 1];
+	cleanup(free) char *gone = NULL;
+
+	id_random(id);
+	gone = xasprintf("%s/tmp/gone-v-%.16s", paths_root(), id);
+	return rename(dir, gone) < 0 ? NULL : take(gone);
+}
+
 int volume_remove(struct db *db, const char *name, bool force, struct err *err)
 {
 	cleanup(db_rollback) struct db_txn txn = { 0 };
 	cleanup(strv_free) char **users = NULL;
-	cleanup(free) char *dir = volume_dir(name), *in_use_by = NULL;
+	cleanup(free) char *dir = volume_dir(name), *in_use_by = NULL, *gone = NULL;
 	int r;
 
 	reserve_spend();
@@ -282,11 +293,19 @@ int volume_remove(struct db *db, const char *name, bool force, struct err *err)
 	r = delete_row(db, name, err);
 	if (r == 0)
 		return force ? 0 : missing(name, err);
-	if (r > 0)
-		r = db_commit(&txn, err);
 	if (r < 0)
 		return r;
-	r = dir_remove(AT_FDCWD, dir);
+	/* Before the commit: the next one of this name is made in a directory of its own. */
+	gone = set_aside(dir);
+	r = db_commit(&txn, err);
+	if (r < 0) {
+		if (gone)
+			rename(gone, dir);
+		return r;
+	}
+	r = dir_remove(AT_FDCWD, gone ? gone : dir);
+	if (gone && r == -ENOENT) /* swept meanwhile */
+		r = 0;
 	return r < 0 ? err_code(err, r, "remove '%s'", dir) : 0;
 }
 

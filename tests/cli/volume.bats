@@ -117,3 +117,15 @@ teardown() {
 	assert_status 1
 	assert_one_line
 }
+
+@test "a volume made while another of its name is removed has its directory" {
+	volumes=$(unique)
+	holm volume create "$volumes" > /dev/null
+	for i in $(seq 25); do
+		holm volume rm "$volumes" > /dev/null 2>&1 &
+		holm volume create "$volumes" > /dev/null
+		wait
+		dir=$(holm volume inspect -f '{{.Mountpoint}}' "$volumes" 2> /dev/null) || continue
+		[ -d "$dir" ]
+	done
+}
