@@ -7,6 +7,8 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
+#include "base/strv.h"
 #include "cmd/cmd.h"
 #include "machine/machine.h"
 
@@ -18,6 +20,7 @@ enum { EXIT_TRIPLE_FAULT = 3, EXIT_PANIC = 4, EXIT_CPU = 5, EXIT_STOPPED = 6, EX
 
 struct run_options {
 	const char *kernel, *initrd, *append, *cpu, *model;
+	char **disks;
 	int64_t cpus, memory;
 	bool test_devices;
 };
@@ -30,6 +33,9 @@ static const struct cmd_option options[] = {
 		"its initial RAM disk, or its first multiboot module", .complete = COMPLETE_FILE),
 	OPTION(struct run_options, append, OPT_STR, 'a', "append", "TEXT",
 		"the kernel's command line (console=ttyS0)"),
+	OPTION_WITH(struct run_options, disks, OPT_STRV, 'd', "disk", "FILE[:ro]",
+		"a raw disk image or block device, as /dev/vda, /dev/vdb and so on",
+		.complete = COMPLETE_FILE),
 	OPTION(struct run_options, cpus, OPT_INT, 'c', "cpus", "N", "processors (1)"),
 	OPTION(struct run_options, memory, OPT_SIZE, 'm', "memory", "SIZE", "RAM (512m)"),
 	OPTION(struct run_options, cpu, OPT_STR, 0, "cpu", "NAME",
@@ -155,9 +161,27 @@ static int run_once(
 	return r;
 }
 
+/* FILE or FILE:ro. The paths are cut in place. */
+static struct machine_disk *parse_disks(char **disks)
+{
+	size_t n = strv_len(disks);
+	struct machine_disk *all = xcalloc(n + 1, sizeof(*all));
+
+	for (size_t i = 0; i < n; i++) {
+		size_t len = strlen(disks[i]);
+
+		all[i].readonly = len > 3 && strcmp(disks[i] + len - 3, ":ro") == 0;
+		if (all[i].readonly)
+			disks[i][len - 3] = 0;
+		all[i].path = disks[i];
+	}
+	return all;
+}
+
 static int run(struct cmd_call *call)
 {
 	const struct run_options *o = call->options;
+	cleanup(free) struct machine_disk *disks = NULL;
 	struct machine_config config = { .cpu = o->cpu ? o->cpu : "auto",
 		.model = o->model,
 		.n_vcpus = 1,
@@ -177,6 +201,9 @@ static int run(struct cmd_call *call)
 		return cmd_usage(call, "which --kernel?");
 	if (o->cpus < 0 || o->cpus > 64)
 		return cmd_usage(call, "--cpus: a machine has 1 to 64");
+	disks = parse_disks(o->disks);
+	config.disks = disks;
+	config.n_disks = (unsigned)strv_len(o->disks);
 	config.n_vcpus = o->cpus ? (unsigned)o->cpus : 1;
 	/* Where what was measured of KVM is kept; it is measured again without. */
 	cmd_paths(NULL);
@@ -201,7 +228,9 @@ const struct cmd cmd_machine_run = {
 		"The exit status is 0 when the guest switched the machine off, 3 after a triple fault, "
 		"4 when its kernel panicked (and has a pvpanic driver to say so), 5 when the cpu cannot "
 		"go on, 6 when it was ended from outside, 125 when it could not be started.",
-	.examples = "holm machine run --kernel vmlinuz --initrd initrd.img --memory 1g --cpus 2",
+	.examples = "holm machine run --kernel vmlinuz --initrd initrd.img --memory 1g --cpus 2\n"
+		    "holm machine run --kernel vmlinuz --initrd initrd.img --disk debian.img "
+		    "--append 'console=ttyS0 root=/dev/vda'",
 	.options = options,
 	.options_size = sizeof(struct run_options),
 	.flags = CMD_NO_STORE,

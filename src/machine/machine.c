@@ -25,6 +25,7 @@
 #include "device/rtc.h"
 #include "device/serial.h"
 #include "device/testdev.h"
+#include "device/virtio/blk.h"
 #include "machine/acpi.h"
 #include "machine/boot.h"
 #include "memory/clock.h"
@@ -218,6 +219,25 @@ static void add_devices(struct machine *m, const struct machine_config *c)
 		add_device(m, testdev_new(m->memory, &test));
 }
 
+static int add_disks(struct machine *m, const struct machine_config *c, struct err *err)
+{
+	for (unsigned i = 0; i < c->n_disks; i++) {
+		struct disk *disk = NULL;
+		struct device *device = NULL;
+		int r = m->n_devices == DEVICES_MAX
+				? err_set(err, ENOSPC, "too many disks")
+				: disk_open(c->disks[i].path, NULL,
+					  c->disks[i].readonly ? DISK_READONLY : 0, &disk, err);
+
+		if (r == 0)
+			r = virtio_blk_new(m->memory, m->pci, disk, &device, err);
+		if (r < 0)
+			return r;
+		add_device(m, device);
+	}
+	return 0;
+}
+
 static int open_processors(struct machine *m, const struct machine_config *c, struct err *err)
 {
 	struct cpuid_table supported;
@@ -280,6 +300,9 @@ int machine_new(const struct machine_config *c, struct machine **ret, struct err
 	if (r < 0)
 		return r;
 	add_devices(m, c);
+	r = add_disks(m, c, err);
+	if (r < 0)
+		return r;
 	pci_assign(m->pci);
 	r = open_processors(m, c, err);
 	if (r == 0)

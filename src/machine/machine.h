@@ -14,15 +14,22 @@
 
 struct machine;
 
+struct machine_disk {
+	const char *path;
+	bool readonly;
+};
+
 /* Borrowed until machine_new() returns. */
 struct machine_config {
 	const char *cpu;   /* "auto", or one by its name */
 	const char *model; /* cpuid.h; NULL: "host" */
 	unsigned n_vcpus;
-	uint64_t memory;           /* bytes, a multiple of 1 MiB */
-	const char *kernel;        /* bzImage, PVH or multiboot ELF */
-	const char *initrd;        /* or NULL */
-	const char *append;        /* kernel's command line, or NULL */
+	uint64_t memory;                  /* bytes, a multiple of 1 MiB */
+	const char *kernel;               /* bzImage, PVH or multiboot ELF */
+	const char *initrd;               /* or NULL */
+	const char *append;               /* kernel's command line, or NULL */
+	const struct machine_disk *disks; /* virtio block devices, in this order */
+	unsigned n_disks;
 	int serial_in, serial_out; /* descriptors of the caller's; -1: none */
 	int escape;                /* a byte of serial_in that stops the machine, or -1 */
 	bool test_devices;         /* isa-debug-exit and what unit tests of processors expect */

@@ -1,0 +1,64 @@
+#pragma once
+/*
+ * The virtio-pci transport (virtio 1.2, 4.1), modern only: a device says what it is and handles its queues.
+ *
+ * Threads: methods are called with the device's lock held, by vCPU threads, but for drain. A device's own threads take
+ * virtio_lock() before they touch its queues.
+ */
+#include <pthread.h>
+
+#include "device/device.h"
+#include "device/pci.h"
+#include "device/virtio/queue.h"
+
+#define VIRTIO_QUEUES 4u
+#define VIRTIO_CONFIG 64u
+#define VIRTIO_F_VERSION_1 32
+
+struct virtio;
+
+struct virtio_type {
+	uint16_t id;    /* 2: block */
+	uint32_t class; /* PCI's */
+	unsigned n_queues;
+	/* The driver put something into this queue. Mandatory. */
+	void (*notify)(struct virtio *v, unsigned queue);
+	/* Waits until the device itself uses no queue any more; called without the lock. Optional. */
+	void (*drain)(struct virtio *v);
+};
+
+/* First in a device's structure after its struct device. */
+struct virtio {
+	struct device device;
+	const struct virtio_type *type;
+	struct memory *memory;
+	struct pci_function pci;
+	pthread_mutex_t lock;
+	uint64_t offered, features;
+	uint32_t offered_select, driver_select;
+	uint16_t queue_select, config_vector;
+	uint8_t status, isr;
+	bool resetting;
+	struct virtq queues[VIRTIO_QUEUES];
+	uint8_t config[VIRTIO_CONFIG]; /* read by the driver */
+};
+
+/* features: the device's own; the transport's and the ring's are added. */
+int virtio_init(struct virtio *v, struct memory *m, struct pci_host *host,
+	const struct virtio_type *type, uint64_t features, struct err *err);
+void virtio_finish(struct virtio *v);
+/* For reset of the whole machine. */
+void virtio_reset(struct virtio *v);
+
+static inline void virtio_lock(struct virtio *v)
+{
+	pthread_mutex_lock(&v->lock);
+}
+
+static inline void virtio_unlock(struct virtio *v)
+{
+	pthread_mutex_unlock(&v->lock);
+}
+
+/* With the lock held: tells the driver of what was pushed, if it wants to know; or that its ring is broken. */
+void virtio_notify(struct virtio *v, unsigned queue);
