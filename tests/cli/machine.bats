@@ -111,3 +111,69 @@ machine() {
 	assert_status 1
 	assert_match "which --kernel"
 }
+
+# Debian's cloud kernel, from its package, unpacked once into the cache. Its path in KERNEL, its modules in MODULES.
+debian_kernel() {
+	local dir=$HOLM_TEST_CACHE/kernel package
+	if ! compgen -G "$dir/x/boot/vmlinuz-*" > /dev/null; then
+		package=$(apt-cache depends linux-image-cloud-amd64 2> /dev/null | sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1)
+		[ -n "$package" ] || skip "apt knows no linux-image-cloud-amd64"
+		mkdir -p "$dir"
+		(cd "$dir" && apt-get download "$package" > /dev/null 2>&1) || skip "cannot download $package"
+		dpkg-deb -x "$dir"/linux-image-*.deb "$dir/x.$$"
+		mv "$dir/x.$$" "$dir/x"
+	fi
+	KERNEL=$(compgen -G "$dir/x/boot/vmlinuz-*")
+	MODULES=$dir/x/lib/modules
+}
+
+@test "Debian's kernel on two processors of the software cpu uses a disk and switches the machine off" {
+	local tree=$KERNELS/tree name
+	command -v cpio busybox > /dev/null || skip "needs cpio and busybox"
+	debian_kernel
+	mkdir -p "$tree"/{bin,dev,m}
+	cp "$(command -v busybox)" "$tree/bin/"
+	for name in virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_blk; do
+		find "$MODULES" -name "$name.ko" -exec cp {} "$tree/m/" \;
+	done
+	cat > "$tree/init" <<- 'END'
+		#!/bin/busybox sh
+		b=/bin/busybox
+		$b mount -t devtmpfs dev /dev
+		for m in virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_blk; do
+			$b insmod /m/$m.ko
+		done
+		echo "processors: $($b nproc)"
+		$b head -n 1 /dev/vda
+		echo from the guest | $b dd of=/dev/vda bs=512 seek=8 conv=fsync 2> /dev/null
+		echo no | $b dd of=/dev/vdb 2> /dev/null || echo vdb cannot be written to
+		$b poweroff -f
+	END
+	chmod +x "$tree/init"
+	(cd "$tree" && find . | cpio --quiet -o -H newc) > "$KERNELS/tree.cpio"
+	echo from the host > "$KERNELS/disk"
+	truncate -s 4m "$KERNELS/disk" "$KERNELS/other"
+	HOLM_TIMEOUT=600 run holm machine run --cpu soft --memory 256m --cpus 2 --kernel "$KERNEL" --initrd "$KERNELS/tree.cpio" \
+		--disk "$KERNELS/disk" --disk "$KERNELS/other:ro" --append "console=ttyS0 quiet no_timer_check" < /dev/null
+	assert_status 0
+	assert_match 'processors: 2'
+	assert_match 'from the host'
+	assert_match 'vdb cannot be written to'
+	assert_match 'Power down'
+	run dd if="$KERNELS/disk" bs=512 skip=8 count=1 status=none
+	assert_match 'from the guest'
+}
+
+@test "a disk that is in use, or is none, is refused" {
+	truncate -s 1m "$KERNELS/used"
+	: > "$KERNELS/nothing"
+	run flock "$KERNELS/used" "$HOLM" machine run --cpu soft --kernel "$KERNELS/pvh" --disk "$KERNELS/used"
+	assert_status 125
+	assert_match "is in use by another machine"
+	run machine soft "" --kernel "$KERNELS/pvh" --disk "$KERNELS/nothing"
+	assert_status 125
+	assert_match "is empty"
+	run machine soft "" --kernel "$KERNELS/pvh" --disk /nonexistent
+	assert_status 125
+	assert_match "open disk '/nonexistent': No such file"
+}
