@@ -78,7 +78,7 @@ struct cmd_option {
 #define CMD_HIDDEN 2u        /* not in help, completion, man */
 #define CMD_NO_STORE 4u      /* needs no directories (help, version, completion) */
 #define CMD_LATE_NETWORK 8u  /* joins an ordinary user's network itself (rootless_join_network()) */
-#define CMD_IN_NOUN 8u       /* listed in the help of its noun only */
+#define CMD_IN_NOUN 16u      /* listed in the help of its noun only */
 
 struct cmd_call {
 	const struct cmd *cmd;

@@ -228,9 +228,9 @@ const struct cmd cmd_machine_run = {
 		"The exit status is 0 when the guest switched the machine off, 3 after a triple fault, "
 		"4 when its kernel panicked (and has a pvpanic driver to say so), 5 when the cpu cannot "
 		"go on, 6 when it was ended from outside, 125 when it could not be started.",
-	.examples = "holm machine run --kernel vmlinuz --initrd initrd.img --memory 1g --cpus 2\n"
-		    "holm machine run --kernel vmlinuz --initrd initrd.img --disk debian.img "
-		    "--append 'console=ttyS0 root=/dev/vda'",
+	.examples =
+		"holm machine run --kernel vmlinuz --initrd initrd.img --memory 1g --cpus 2\n"
+		"holm machine run --kernel vmlinuz --disk disk.img --append 'console=ttyS0 root=/dev/vda'",
 	.options = options,
 	.options_size = sizeof(struct run_options),
 	.flags = CMD_NO_STORE,

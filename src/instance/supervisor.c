@@ -415,6 +415,14 @@ int supervisor_reload(struct supervisor *s, struct err *err)
 	return 0;
 }
 
+static bool resources_equal(const struct bundle_resources *a, const struct bundle_resources *b)
+{
+	cleanup(json_free) json_t *x = record_dump(bundle_resources_fields, a);
+	cleanup(json_free) json_t *y = b ? record_dump(bundle_resources_fields, b) : NULL;
+
+	return y && json_equal(x, y);
+}
+
 int supervisor_update(struct supervisor *s, struct err *err)
 {
 	struct bundle_resources *fresh;
@@ -429,8 +437,9 @@ int supervisor_update(struct supervisor *s, struct err *err)
 			err, ENOTSUP, "isolation '%s' cannot change limits", s->engine->name);
 	fresh = holder->linux_.resources = xnew(struct bundle_resources);
 	r = spec_resources(&s->i->config, fresh, err);
-	/* Between two runs there is nothing to change yet. */
-	if (r == 0 && instance_running(s->i))
+	/* Between two runs, and for a restart policy alone, there is nothing to change yet. */
+	if (r == 0 && instance_running(s->i) &&
+		!resources_equal(fresh, s->bundle->linux_.resources))
 		r = s->engine->update(&s->i->state.run, fresh, err);
 	if (r < 0)
 		return r;

@@ -114,6 +114,7 @@ restarted() { [ "$(restarts)" -ge "$1" ]; }
 }
 
 @test "what the last five probes said is kept" {
+	needs_root "no control group is delegated to the user here"
 	start --health-cmd 'echo x >> /t/probes; echo "probe $(wc -l < /t/probes)"; echo problem >&2; exit 7' --health-interval 100ms --health-retries 50
 	eventually probed 8
 	holm pause "$name"
@@ -296,6 +297,7 @@ restarted() { [ "$(restarts)" -ge "$1" ]; }
 }
 
 @test "a paused container is not probed" {
+	needs_root "no control group is delegated to the user here"
 	start --health-cmd 'echo x >> /t/probes' --health-interval 100ms --health-timeout 300ms --health-retries 1
 	eventually is healthy
 	holm pause "$name"

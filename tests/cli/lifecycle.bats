@@ -133,6 +133,7 @@ time.sleep(2)' "$(echo "$HOLM_ROOT"/*.db)" > "$BATS_TEST_TMPDIR/held" 3>&- &
 }
 
 @test "pause stops time inside, unpause lets it go on" {
+	needs_root "no control group is delegated to the user here"
 	local before
 	NAME=$(unique)
 	holm run -d --name "$NAME" "$IMAGE" sh -c 'while :; do echo x >> /count; sleep 0.02; done'
@@ -266,6 +267,7 @@ time.sleep(2)' "$(echo "$HOLM_ROOT"/*.db)" > "$BATS_TEST_TMPDIR/held" 3>&- &
 }
 
 @test "top and stats" {
+	needs_root "no control group is delegated to the user here"
 	sleeper
 	run holm top "$NAME"
 	assert_match 'UID +PID +PPID +C +STIME +TTY +TIME +CMD'
@@ -282,6 +284,7 @@ time.sleep(2)' "$(echo "$HOLM_ROOT"/*.db)" > "$BATS_TEST_TMPDIR/held" 3>&- &
 }
 
 @test "stats: work is seen" {
+	needs_root "no control group is delegated to the user here"
 	NAME=$(unique)
 	holm run -d --name "$NAME" "$IMAGE" sh -c 'while :; do :; done'
 	run holm stats --no-stream --format '{{.CPUPerc}}' "$NAME"

@@ -34,6 +34,7 @@ box() { holm run --rm --network none "$@"; }
 }
 
 @test "bind: ro also for what is mounted below, unless that was not asked for" {
+	needs_root "mounts are made on the host"
 	mkdir -p "$T/d/sub"
 	mount -t tmpfs none "$T/d/sub"
 	echo x > "$T/d/sub/f"
@@ -128,6 +129,7 @@ box() { holm run --rm --network none "$@"; }
 }
 
 @test "bind: propagation" {
+	needs_root "mounts are made on the host"
 	mkdir -p "$T/s/sub" "$T/src"
 	mount --bind "$T/s" "$T/s"
 	mount --make-shared "$T/s"

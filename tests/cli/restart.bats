@@ -208,6 +208,7 @@ ran() { [ "$(runs)" -ge "$1" ]; }
 }
 
 @test "restart of a paused one" {
+	needs_root "no control group is delegated to the user here"
 	start no 'echo x >> /t/runs; sleep 100'
 	eventually ran 1
 	holm pause "$name"
@@ -305,6 +306,7 @@ ran() { [ "$(runs)" -ge "$1" ]; }
 }
 
 @test "a supervisor that is killed: recorded, and startable" {
+	needs_root "no control group is delegated to the user here"
 	start always 'echo x >> /t/runs; sleep 1000'
 	eventually ran 1
 	local supervisor

@@ -173,7 +173,7 @@ probe() {
 	run holm run --rm --network none proc-link /bin/probe ls /proc
 	assert_status 125
 	assert_one_line
-	assert_match "/proc.*no directory"
+	assert_match "/proc.*must be mounted on ordinary directory"
 	hostile_image proc-here "proc=other" "sys=/"
 	run holm run --rm --network none proc-here /bin/probe ls /
 	assert_status 125
@@ -182,7 +182,7 @@ probe() {
 	run holm run --rm --network none sys-link /bin/probe ls /
 	assert_status 125
 	assert_one_line
-	assert_match "/sys.*no directory"
+	assert_match "/sys.*must be mounted on ordinary directory"
 	victim_whole
 	run holm ps -aq --filter ancestor=proc-link
 	assert_output ""
