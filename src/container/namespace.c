@@ -83,6 +83,9 @@ static int check_set(const struct bundle *b, const struct namespaces *ns, struct
 {
 	uint64_t own = ns->created | ns->joined;
 
+	if (json_object_size(b->linux_.intel_rdt))
+		return err_set(err, ENOTSUP,
+			"linux.intelRdt: intelRdt is specified in config, but Intel RDT is not supported: remove it");
 	if (!(own & CLONE_NEWNS))
 		return err_set(err, EINVAL,
 			"linux.namespaces: a container needs a mount namespace of its own");

@@ -317,3 +317,12 @@ status_is() {
 	[[ $output == *" adding pid "*"/nothere/cgroup.procs: no such file or directory"* ]]
 	[ "$(oci exec "$ID" cat /proc/self/cgroup | grep -vc ":/$ID\$")" = 0 ]
 }
+
+@test "what is not supported is refused, and nothing is left" {
+	config '.linux.intelRdt = {"closID": "x"}'
+	run oci run "$ID"
+	assert_status 1
+	assert_match 'linux.intelRdt: .*not supported'
+	run oci list -q
+	assert_output ""
+}
