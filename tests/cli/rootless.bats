@@ -76,6 +76,10 @@ says() {
 	[ "$(ask "$2" "$3" 2> /dev/null)" = "$1" ]
 }
 
+in_another_network() {
+	[ "$(readlink "/proc/$1/ns/net")" != "$(readlink /proc/self/ns/net)" ]
+}
+
 free_port() {
 	local port
 	while :; do
@@ -181,8 +185,8 @@ free_port() {
 	local host=$!
 	unshare -n sleep 1d 3>&- &
 	local world=$!
-	eventually [ "$(readlink /proc/$host/ns/net)" != "$(readlink /proc/self/ns/net)" ]
-	eventually [ "$(readlink /proc/$world/ns/net)" != "$(readlink /proc/self/ns/net)" ]
+	eventually in_another_network $host
+	eventually in_another_network $world
 	nsenter -t $host -n ip link set lo up
 	nsenter -t $host -n ip link add out0 type veth peer name in0 netns $world
 	nsenter -t $host -n ip addr add 198.51.100.1/24 dev out0
