@@ -20,10 +20,16 @@ struct device;
 struct device_type {
 	const char *name; /* "serial" */
 
+	/* Once, before the vCPUs run: begins what goes on beside them. Threads and rings are made here and not by the
+	 * constructor, which opens files: between the two, the machine's process goes to its jail. 0 or -errno.
+	 * Optional. */
+	int (*start)(struct device *device, struct err *err);
+
 	/* As after power-up, all lines low, timers unset. No vCPU runs. Optional. */
 	void (*reset)(struct device *device);
 
-	/* Unmaps, waits for its timers and threads, frees. No vCPU runs. Mandatory. */
+	/* Unmaps, waits for its timers and threads, frees, also when it was never started. No vCPU runs.
+	 * Mandatory. */
 	void (*destroy)(struct device *device);
 };
 
@@ -31,6 +37,11 @@ struct device_type {
 struct device {
 	const struct device_type *type;
 };
+
+static inline int device_start(struct device *device, struct err *err)
+{
+	return device->type->start ? device->type->start(device, err) : 0;
+}
 
 static inline void device_reset(struct device *device)
 {

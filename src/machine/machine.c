@@ -313,6 +313,18 @@ int machine_new(const struct machine_config *c, struct machine **ret, struct err
 	return 0;
 }
 
+/* What runs beside the processors. */
+static int start_devices(struct machine *m, struct err *err)
+{
+	int r = clock_start(m->memory->clock);
+
+	if (r < 0)
+		return err_code(err, r, "start the clock's thread");
+	for (unsigned i = 0; i < m->n_devices && r == 0; i++)
+		r = device_start(m->devices[i], err);
+	return r;
+}
+
 static void *processor_thread(void *data)
 {
 	struct processor *p = data;
@@ -371,8 +383,10 @@ int machine_run(struct machine *m, enum machine_end *ret_end, int *ret_code, str
 {
 	bool input = m->serial_in >= 0;
 	uint64_t one = 1;
-	int r = 0;
+	int r = start_devices(m, err);
 
+	if (r < 0)
+		return r;
 	if (input)
 		r = start_thread(&m->input, input_thread, m);
 	if (r < 0)

@@ -20,7 +20,7 @@ struct clock {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	pthread_t thread;
-	bool manual, stop, paused;
+	bool manual, started, stop, paused;
 	int64_t origin;  /* CLOCK_MONOTONIC at 0 of this clock */
 	int64_t at;      /* this clock, while manual or paused */
 	uint64_t tsc_at; /* the TSC while paused */
@@ -130,27 +130,35 @@ struct clock *clock_new_manual(void)
 struct clock *clock_new(void)
 {
 	struct clock *c = clock_new_manual();
-	sigset_t all, before;
-	int r;
 
 	c->manual = false;
 	c->tsc_khz = measure_tsc_khz();
 	c->tsc_offset = -__rdtsc();
 	c->origin = monotonic();
+	return c;
+}
+
+int clock_start(struct clock *c)
+{
+	sigset_t all, before;
+	int r;
+
+	if (c->manual)
+		return 0;
 	/* Signals are for the threads that set them up. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	r = pthread_create(&c->thread, NULL, timer_thread, c);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	assert(r == 0);
-	return c;
+	c->started = r == 0;
+	return -r;
 }
 
 void clock_free(struct clock *c)
 {
 	if (!c)
 		return;
-	if (!c->manual) {
+	if (c->started) {
 		pthread_mutex_lock(&c->lock);
 		c->stop = true;
 		pthread_cond_broadcast(&c->changed);

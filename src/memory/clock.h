@@ -28,6 +28,8 @@ struct clock_timer {
 
 struct clock *clock_new(void);
 struct clock *clock_new_manual(void);
+/* Starts the thread: timers that are due fire from now on, those of a manual clock have none. 0 or -errno. */
+int clock_start(struct clock *clock);
 /* No timer may be set any more. */
 void clock_free(struct clock *clock);
 DEFINE_CLEANUP(clock_free, struct clock *);

@@ -136,6 +136,7 @@ static struct guest *guest_new(const char *name, unsigned n_vcpus)
 	pthread_mutex_init(&g->lock, NULL);
 	g->value = RUNNING;
 	g->memory = memory_new(n_vcpus, NULL);
+	assert_int_equal(clock_start(g->memory->clock), 0);
 	assert_int_equal(memory_add(g->memory, 0, RAM, 0, &err), 0);
 	for (unsigned i = 0; i < ARRAY_SIZE(g->lines); i++)
 		irq_line_init(&g->lines[i], g->memory->irqs, i);

@@ -44,6 +44,7 @@ static void start(struct fixture *f, bool readonly)
 	f->host = pci_host_new(f->m);
 	assert_int_equal(disk_open(f->path, NULL, readonly ? DISK_READONLY : 0, &disk, NULL), 0);
 	assert_int_equal(virtio_blk_new(f->m, f->host, disk, &f->blk, NULL), 0);
+	assert_int_equal(device_start(f->blk, NULL), 0);
 	put32(f->m, 0, PCI_ECAM + 0x8010, BAR);
 	put32(f->m, 0, PCI_ECAM + 0x8014, 0);
 	vcpu_write(&f->m->vcpus[0], PCI_ECAM + 0x8004, 6, 2);

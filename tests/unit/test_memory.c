@@ -327,6 +327,9 @@ static void real_timers(void **state)
 
 	clock_timer_init(&t.timer, c, tick, &t);
 	clock_timer_set(&t.timer, start + 2000000);
+	usleep(3000);
+	assert_int_equal(t.n, 0);
+	assert_int_equal(clock_start(c), 0);
 	for (int i = 0; i < 2000 && t.n < 3; i++)
 		usleep(1000);
 	assert_int_equal(t.n, 3);

@@ -231,7 +231,10 @@ static void on_done(struct disk_request *request, int result)
 
 static void drain(struct virtio *v)
 {
-	disk_queue_drain(((struct blk *)v)->queue);
+	struct disk_queue *queue = ((struct blk *)v)->queue;
+
+	if (queue)
+		disk_queue_drain(queue);
 }
 
 static void put(uint8_t *p, uint64_t value, unsigned bytes)
@@ -255,6 +258,13 @@ static void fill_config(struct blk *b)
 	c[56] = 1; /* zeroing may give space back */
 }
 
+static int start_queue(struct device *device, struct err *err)
+{
+	struct blk *b = (struct blk *)device;
+
+	return disk_queue_new(b->disk, THREADS, &b->queue, err);
+}
+
 static void reset(struct device *device)
 {
 	virtio_reset(&((struct blk *)device)->virtio);
@@ -275,7 +285,7 @@ int virtio_blk_new(struct memory *m, struct pci_host *host, struct disk *disk, s
 	struct err *err)
 {
 	static const struct device_type type = {
-		.name = "virtio-blk", .reset = reset, .destroy = destroy
+		.name = "virtio-blk", .start = start_queue, .reset = reset, .destroy = destroy
 	};
 	static const struct virtio_type virtio = { .id = BLOCK_ID,
 		.class = CLASS_STORAGE,
@@ -291,8 +301,6 @@ int virtio_blk_new(struct memory *m, struct pci_host *host, struct disk *disk, s
 	features |= disk->readonly ? F_RO : disk->format->discard ? F_DISCARD | F_WRITE_ZEROES : 0;
 	fill_config(b);
 	r = virtio_init(&b->virtio, m, host, &virtio, features, err);
-	if (r == 0)
-		r = disk_queue_new(disk, THREADS, &b->queue, err);
 	if (r < 0) {
 		destroy(&b->virtio.device);
 		return r;
