@@ -111,6 +111,13 @@ unsigned pci_add_capability(struct pci_function *f, uint8_t id, unsigned len)
 	return at;
 }
 
+void pci_set_window(struct pci_function *f, unsigned at)
+{
+	f->window = at;
+	f->writable[at + 4] = 0xff;
+	memset(f->writable + at + 8, 0xff, 12);
+}
+
 static uint8_t msix_control(const struct pci_function *f)
 {
 	return f->msix_capability ? f->config[f->msix_capability + 3] : 0;
@@ -264,16 +271,67 @@ static void config_write(struct pci_function *f, unsigned offset, uint32_t value
 	}
 }
 
+/* Whether an access is one to the BAR that the window shows; that place then. */
+static bool shows(struct pci_host *h, const struct pci_function *f, unsigned offset, unsigned size,
+	const struct bus_region **ret_bar, uint32_t *ret_at, unsigned *ret_size)
+{
+	const uint8_t *c = f->config + f->window;
+	unsigned bar;
+
+	if (!f->window || offset >= f->window + 20 || offset + size <= f->window + 16)
+		return false;
+	pthread_mutex_lock(&h->lock);
+	bar = c[4];
+	*ret_at = get32(c + 8);
+	*ret_size = get32(c + 12);
+	pthread_mutex_unlock(&h->lock);
+	if (bar >= PCI_BARS || (*ret_size != 1 && *ret_size != 2 && *ret_size != 4))
+		return false;
+	*ret_bar = &f->bars[bar];
+	return *ret_at < (*ret_bar)->size && *ret_at % *ret_size == 0 &&
+	       (*ret_bar)->ops->sizes & *ret_size;
+}
+
+/* The handlers of a BAR run without the bus's lock, as they do when the guest comes by its address. */
+static void read_window(struct pci_host *h, struct pci_function *f, unsigned offset, unsigned size)
+{
+	const struct bus_region *bar;
+	uint32_t at, value;
+	unsigned n;
+
+	if (!shows(h, f, offset, size, &bar, &at, &n))
+		return;
+	value = (uint32_t)bar->ops->read(bar->data, at, n);
+	pthread_mutex_lock(&h->lock);
+	put32(f->config + f->window + 16, value);
+	pthread_mutex_unlock(&h->lock);
+}
+
+static void write_window(struct pci_host *h, struct pci_function *f, unsigned offset, unsigned size)
+{
+	const struct bus_region *bar;
+	uint32_t at, value;
+	unsigned n;
+
+	if (!shows(h, f, offset, size, &bar, &at, &n))
+		return;
+	pthread_mutex_lock(&h->lock);
+	value = get32(f->config + f->window + 16);
+	pthread_mutex_unlock(&h->lock);
+	bar->ops->write(bar->data, at, n == 4 ? value : value & ((1u << 8 * n) - 1), n);
+}
+
 /* address: bus, slot, function, offset as ECAM has them. */
 static uint32_t read_config(struct pci_host *h, uint32_t address, unsigned size)
 {
 	unsigned slot = address >> 15 & 31, offset = address & 0xfff;
-	const struct pci_function *f = h->functions[slot];
+	struct pci_function *f = h->functions[slot];
 	uint32_t value = 0;
 
 	/* Other buses and functions are not there; extended space is, and is empty. */
 	if (address >> 20 || address >> 12 & 7 || !f)
 		return UINT32_MAX;
+	read_window(h, f, offset, size);
 	pthread_mutex_lock(&h->lock);
 	for (unsigned i = 0; i < size && offset + i < PCI_CONFIG; i++)
 		value |= (uint32_t)f->config[offset + i] << 8 * i;
@@ -291,6 +349,7 @@ static void write_config(struct pci_host *h, uint32_t address, uint32_t value, u
 	pthread_mutex_lock(&h->lock);
 	config_write(f, offset, value, size);
 	pthread_mutex_unlock(&h->lock);
+	write_window(h, f, offset, size);
 }
 
 static uint64_t read_ecam(void *data, uint64_t offset, unsigned size)

@@ -40,6 +40,7 @@ struct pci_function {
 	struct bus_region bars[PCI_BARS]; /* size 0: none */
 	bool bar_64[PCI_BARS];
 	unsigned next_capability, last_capability;
+	unsigned window; /* offset of a capability that gives access to BARs, or 0 */
 	struct irq_line intx;
 	bool intx_level;
 
@@ -66,6 +67,9 @@ void pci_add_bar(struct pci_function *f, unsigned n, bool is_64, uint64_t size, 
 /* Room for a capability of len bytes, its id and link filled in; its offset. What is written there by the guest is
  * said in f->writable. */
 unsigned pci_add_capability(struct pci_function *f, uint8_t id, unsigned len);
+/* The capability at this offset is virtio's window (virtio 1.2, 4.1.4.9): which BAR at + 4, where in it at + 8, how many
+ * bytes at + 12; reading and writing the four bytes at + 16 reads and writes there. */
+void pci_set_window(struct pci_function *f, unsigned at);
 /* MSI-X with n vectors, in a BAR of its own. */
 void pci_add_msix(struct pci_function *f, unsigned bar, unsigned n);
 

@@ -2,6 +2,7 @@
 #include "memory/memory.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -190,6 +191,25 @@ bool memory_write(struct memory *m, uint64_t gpa, const void *data, uint64_t len
 		memory_dirty(m, gpa, n);
 	}
 	return true;
+}
+
+void memory_discard(struct memory *m, uint64_t gpa, uint64_t len)
+{
+	uint64_t end = len > GPA_MAX || gpa > GPA_MAX - len ? gpa : gpa + len;
+
+	for (unsigned i = 0; i < m->n_regions; i++) {
+		const struct memory_region *r = &m->regions[i];
+		uint64_t from = gpa > r->gpa ? gpa : r->gpa;
+		uint64_t to = end < r->gpa + r->size ? end : r->gpa + r->size;
+
+		from = (from + PAGE_BYTES - 1) & ~(uint64_t)(PAGE_BYTES - 1);
+		to &= ~(uint64_t)(PAGE_BYTES - 1);
+		if (from >= to || r->readonly)
+			continue;
+		memory_dirty(m, from, to - from);
+		fallocate(r->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)(from - r->gpa),
+			(off_t)(to - from));
+	}
 }
 
 uint64_t memory_ram_bytes(const struct memory *m)

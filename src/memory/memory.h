@@ -72,6 +72,10 @@ void *memory_host(const struct memory *m, uint64_t gpa, uint64_t len, bool write
 bool memory_read(const struct memory *m, uint64_t gpa, void *data, uint64_t len);
 bool memory_write(struct memory *m, uint64_t gpa, const void *data, uint64_t len);
 
+/* The guest does not need what is in these bytes any more: the host has the whole pages among them back, which are zero when
+ * they are touched again. What is no RAM is passed over. */
+void memory_discard(struct memory *m, uint64_t gpa, uint64_t len);
+
 /* Sum of the regions' sizes, without readonly ones. */
 uint64_t memory_ram_bytes(const struct memory *m);
 

@@ -121,7 +121,7 @@ int virtq_pop(struct virtq *q, struct virtq_chain *c)
 	return 1;
 }
 
-void virtq_push(struct virtq *q, const struct virtq_chain *c, uint32_t written)
+void virtq_fill(struct virtq *q, const struct virtq_chain *c, uint32_t written)
 {
 	uint32_t element[2] = { c->head, written };
 	uint64_t left = written;
@@ -135,14 +135,36 @@ void virtq_push(struct virtq *q, const struct virtq_chain *c, uint32_t written)
 	}
 	if (!q->enabled || q->broken)
 		return;
-	if (!memory_write(q->memory, q->used + 4 + 8u * (q->next_used % q->size), element,
-		    sizeof(element))) {
+	if (!memory_write(q->memory,
+		    q->used + 4 + 8u * ((uint16_t)(q->next_used + q->filled) % q->size), element,
+		    sizeof(element)))
 		q->broken = true;
+	q->filled++;
+}
+
+void virtq_publish(struct virtq *q)
+{
+	uint16_t n = q->filled;
+
+	q->filled = 0;
+	if (!q->enabled || q->broken || n == 0)
 		return;
-	}
+	/* The elements were written before the index. */
 	atomic_thread_fence(memory_order_release);
-	q->next_used++;
+	q->next_used = (uint16_t)(q->next_used + n);
 	memory_write(q->memory, q->used + 2, &q->next_used, 2);
+}
+
+void virtq_push(struct virtq *q, const struct virtq_chain *c, uint32_t written)
+{
+	virtq_fill(q, c, written);
+	virtq_publish(q);
+}
+
+void virtq_unpop(struct virtq *q, unsigned n)
+{
+	q->next_available = (uint16_t)(q->next_available - n);
+	q->filled = 0;
 }
 
 bool virtq_must_notify(struct virtq *q)
@@ -192,4 +214,27 @@ bool virtq_take(struct virtq_chain *c, void *data, uint64_t len)
 		i += v->iov_len == 0;
 	}
 	return true;
+}
+
+uint64_t virtq_give(
+	struct virtq *q, struct virtq_chain *c, uint64_t at, const void *data, uint64_t len)
+{
+	uint64_t done = 0;
+
+	for (unsigned i = c->n_read; i < c->n_read + c->n_write && done < len; i++) {
+		const struct iovec *v = &c->iov[i];
+		uint64_t n;
+
+		if (at >= v->iov_len) {
+			at -= v->iov_len;
+			continue;
+		}
+		n = v->iov_len - at;
+		n = n < len - done ? n : len - done;
+		memcpy((char *)v->iov_base + at, (const char *)data + done, n);
+		memory_dirty(q->memory, c->write_gpa[i - c->n_read] + at, n);
+		done += n;
+		at = 0;
+	}
+	return done;
 }

@@ -21,6 +21,7 @@ struct virtq {
 	bool enabled, event_index, broken;
 	uint64_t descriptors, available, used; /* gpa */
 	uint16_t next_available, next_used;
+	uint16_t filled;    /* used elements that the driver does not know of yet */
 	uint16_t signalled; /* next_used when the guest was notified last */
 	uint16_t vector;
 };
@@ -40,6 +41,11 @@ void virtq_reset(struct virtq *q);
 int virtq_pop(struct virtq *q, struct virtq_chain *chain);
 /* Done with it: this many bytes were written. */
 void virtq_push(struct virtq *q, const struct virtq_chain *chain, uint32_t written);
+/* The same in two steps, for what the driver must see at once: several chains, then all of them told. */
+void virtq_fill(struct virtq *q, const struct virtq_chain *chain, uint32_t written);
+void virtq_publish(struct virtq *q);
+/* The last n chains popped, none of them pushed or filled, are in the queue again; what was filled is not. */
+void virtq_unpop(struct virtq *q, unsigned n);
 /* Whether the driver wants to be notified of what was pushed since the last call. */
 bool virtq_must_notify(struct virtq *q);
 /* With event indices the driver tells of new chains only when asked; false when some came meanwhile. */
@@ -47,3 +53,6 @@ bool virtq_arm(struct virtq *q);
 
 /* Copies from the start of what the device reads and takes it off. False: too short. */
 bool virtq_take(struct virtq_chain *chain, void *data, uint64_t len);
+/* Copies to what the device writes, from its byte `at` on; how much there was room for. */
+uint64_t virtq_give(
+	struct virtq *q, struct virtq_chain *chain, uint64_t at, const void *data, uint64_t len);

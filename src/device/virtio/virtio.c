@@ -1,10 +1,12 @@
 /*
  * BAR 0 has four pages: common configuration, ISR, the device's configuration, notification (queue n at 4 * n). BAR 2 is
- * MSI-X, with a vector a queue and one for configuration.
+ * MSI-X, with a vector a queue and one for configuration. Firmware that has no BARs mapped yet gets at them through a
+ * window in configuration space.
  */
 #include "device/virtio/virtio.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 
 #define PAGE 0x1000u
@@ -22,7 +24,7 @@
 #define ISR_QUEUE 1u
 #define ISR_CONFIG 2u
 
-enum { COMMON = 1, NOTIFY = 2, ISR = 3, DEVICE = 4 };
+enum { COMMON = 1, NOTIFY = 2, ISR = 3, DEVICE = 4, WINDOW = 5 };
 
 /* Offsets in common configuration. */
 enum {
@@ -69,6 +71,19 @@ void virtio_notify(struct virtio *v, unsigned queue)
 	}
 }
 
+void virtio_config_changed(struct virtio *v)
+{
+	v->generation++;
+	if (v->status & DRIVER_OK)
+		interrupt(v, v->config_vector, ISR_CONFIG);
+}
+
+bool virtio_is_live(const struct virtio *v)
+{
+	return v->status & DRIVER_OK && !(v->status & NEEDS_RESET) && !v->resetting &&
+	       pci_is_master(&v->pci);
+}
+
 static void clear(struct virtio *v)
 {
 	v->features = 0;
@@ -97,6 +112,8 @@ static void driver_reset(struct virtio *v)
 		virtio_lock(v);
 	}
 	clear(v);
+	if (v->type->stop)
+		v->type->stop(v);
 	v->resetting = false;
 }
 
@@ -109,6 +126,8 @@ void virtio_reset(struct virtio *v)
 
 static void write_status(struct virtio *v, uint8_t value)
 {
+	bool starts = value & DRIVER_OK && !(v->status & DRIVER_OK);
+
 	if (value == 0) {
 		driver_reset(v);
 		return;
@@ -117,6 +136,8 @@ static void write_status(struct virtio *v, uint8_t value)
 	if (value & FEATURES_OK && !(v->features & VERSION_1))
 		value &= ~FEATURES_OK;
 	v->status = value | (v->status & NEEDS_RESET);
+	if (starts && v->type->start)
+		v->type->start(v);
 }
 
 /* The queue that is selected, or NULL. */
@@ -175,7 +196,7 @@ static uint64_t read_common(struct virtio *v, unsigned offset)
 	case STATUS:
 		return v->status;
 	case GENERATION:
-		return 0;
+		return v->generation;
 	case QUEUE_SELECT:
 		return v->queue_select;
 	default:
@@ -305,19 +326,22 @@ static uint64_t read_bar(void *data, uint64_t offset, unsigned size)
 static void write_bar(void *data, uint64_t offset, uint64_t value, unsigned size)
 {
 	struct virtio *v = data;
-	unsigned queue = offset % PAGE / 4;
+	unsigned at = offset % PAGE, queue = at / 4;
 
 	virtio_lock(v);
 	if (offset / PAGE == 0)
-		write_common(v, offset % PAGE, value);
+		write_common(v, at, value);
+	else if (offset / PAGE == 2 && at + size <= VIRTIO_CONFIG && v->type->configure &&
+		 !v->resetting)
+		v->type->configure(v, at, value, size);
 	else if (offset / PAGE == 3 && queue < v->type->n_queues && v->status & DRIVER_OK &&
 		 !v->resetting && pci_is_master(&v->pci))
 		v->type->notify(v, queue);
 	virtio_unlock(v);
 }
 
-/* One of the capabilities that say where things are in BAR 0. */
-static void add_capability(
+/* One of the capabilities that say where things are in BAR 0; its offset. */
+static unsigned add_capability(
 	struct virtio *v, uint8_t what, uint32_t offset, uint32_t len, unsigned more)
 {
 	unsigned at = pci_add_capability(&v->pci, CAPABILITY, CAPABILITY_BYTES + more);
@@ -329,8 +353,9 @@ static void add_capability(
 		c[8 + i] = (uint8_t)(offset >> 8 * i);
 		c[12 + i] = (uint8_t)(len >> 8 * i);
 	}
-	if (more)
+	if (what == NOTIFY)
 		c[16] = 4; /* bytes a queue */
+	return at;
 }
 
 int virtio_init(struct virtio *v, struct memory *m, struct pci_host *host,
@@ -349,6 +374,7 @@ int virtio_init(struct virtio *v, struct memory *m, struct pci_host *host,
 	add_capability(v, ISR, PAGE, 1, 0);
 	add_capability(v, DEVICE, 2 * PAGE, VIRTIO_CONFIG, 0);
 	add_capability(v, NOTIFY, 3 * PAGE, 4 * VIRTIO_QUEUES, 4);
+	pci_set_window(&v->pci, add_capability(v, WINDOW, 0, 0, 4));
 	pci_add_bar(&v->pci, 0, true, 4 * PAGE, "virtio", &ops, v);
 	pci_add_msix(&v->pci, 2, type->n_queues + 1);
 	clear(v);
@@ -359,4 +385,16 @@ void virtio_finish(struct virtio *v)
 {
 	pci_finish(&v->pci);
 	pthread_mutex_destroy(&v->lock);
+}
+
+int virtio_thread(pthread_t *thread, void *(*fn)(void *data), void *data, struct err *err)
+{
+	sigset_t all, before;
+	int r;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	r = pthread_create(thread, NULL, fn, data);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return r ? err_code(err, -r, "start a device's thread") : 0;
 }

@@ -11,7 +11,7 @@
 #include "device/pci.h"
 #include "device/virtio/queue.h"
 
-#define VIRTIO_QUEUES 4u
+#define VIRTIO_QUEUES 5u
 #define VIRTIO_CONFIG 64u
 #define VIRTIO_F_VERSION_1 32
 
@@ -25,6 +25,12 @@ struct virtio_type {
 	void (*notify)(struct virtio *v, unsigned queue);
 	/* Waits until the device itself uses no queue any more; called without the lock. Optional. */
 	void (*drain)(struct virtio *v);
+	/* The driver is ready (DRIVER_OK). Optional. */
+	void (*start)(struct virtio *v);
+	/* The driver was reset: forget what it said. Optional. */
+	void (*stop)(struct virtio *v);
+	/* The driver wrote to the device's configuration, offset + size inside it. Optional: it cannot. */
+	void (*configure)(struct virtio *v, unsigned offset, uint64_t value, unsigned size);
 };
 
 /* First in a device's structure after its struct device. */
@@ -37,7 +43,7 @@ struct virtio {
 	uint64_t offered, features;
 	uint32_t offered_select, driver_select;
 	uint16_t queue_select, config_vector;
-	uint8_t status, isr;
+	uint8_t status, isr, generation;
 	bool resetting;
 	struct virtq queues[VIRTIO_QUEUES];
 	uint8_t config[VIRTIO_CONFIG]; /* read by the driver */
@@ -47,6 +53,8 @@ struct virtio {
 int virtio_init(struct virtio *v, struct memory *m, struct pci_host *host,
 	const struct virtio_type *type, uint64_t features, struct err *err);
 void virtio_finish(struct virtio *v);
+/* A thread of the device's, which gets no signals. */
+int virtio_thread(pthread_t *thread, void *(*fn)(void *data), void *data, struct err *err);
 /* For reset of the whole machine. */
 void virtio_reset(struct virtio *v);
 
@@ -62,3 +70,7 @@ static inline void virtio_unlock(struct virtio *v)
 
 /* With the lock held: tells the driver of what was pushed, if it wants to know; or that its ring is broken. */
 void virtio_notify(struct virtio *v, unsigned queue);
+/* With the lock held: `config` was changed, which the driver is told. */
+void virtio_config_changed(struct virtio *v);
+/* With the lock held: whether the device's own threads may use the queues now. */
+bool virtio_is_live(const struct virtio *v);

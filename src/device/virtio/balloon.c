@@ -1,0 +1,159 @@
+/*
+ * virtio-balloon (virtio 1.2, 5.5) with free page reporting, and deflating when the guest is out of memory. Pages that the
+ * guest gives or reports are taken out of the host's memory; touched again they are zero.
+ *
+ * Without statistics and hints, Linux has the queue for reports at the next free number, the specification at 4: all from 2
+ * on are taken for it.
+ */
+#include "device/virtio/balloon.h"
+
+#include "base/alloc.h"
+#include "device/virtio/virtio.h"
+
+#define BALLOON_ID 5u
+#define CLASS_MEMORY 0x050000u
+#define F_DEFLATE_ON_OOM (UINT64_C(1) << 2)
+#define F_REPORTING (UINT64_C(1) << 5)
+#define CONFIG_WANTED 0u
+#define CONFIG_ACTUAL 4u
+#define BUDGET 512u     /* requests in a row */
+#define PAGES_MAX 4096u /* of a request */
+
+enum { INFLATE, DEFLATE, QUEUES = 5 };
+
+struct balloon {
+	struct virtio virtio;
+	struct virtq_chain chain;
+};
+
+static void put32(uint8_t *p, uint32_t value)
+{
+	for (unsigned i = 0; i < 4; i++)
+		p[i] = (uint8_t)(value >> 8 * i);
+}
+
+/* Page numbers, of which runs up and down are given back at once. */
+static void inflate(struct balloon *b, struct virtq_chain *c)
+{
+	uint64_t first = 0, n = 0;
+	uint32_t page;
+
+	for (unsigned i = 0; i < PAGES_MAX && virtq_take(c, &page, sizeof(page)); i++) {
+		if (n > 0 && page == first + n) {
+			n++;
+		} else if (n > 0 && (uint64_t)page + 1 == first) {
+			first--;
+			n++;
+		} else {
+			memory_discard(b->virtio.memory, first * PAGE_BYTES, n * PAGE_BYTES);
+			first = page;
+			n = 1;
+		}
+	}
+	memory_discard(b->virtio.memory, first * PAGE_BYTES, n * PAGE_BYTES);
+}
+
+/* What a report is about are its buffers. */
+static void report(struct balloon *b, struct virtq_chain *c)
+{
+	for (unsigned i = 0; i < c->n_write; i++)
+		memory_discard(b->virtio.memory, c->write_gpa[i], c->iov[c->n_read + i].iov_len);
+}
+
+static void notify(struct virtio *v, unsigned queue)
+{
+	struct balloon *b = (struct balloon *)v;
+	struct virtq *q = &v->queues[queue];
+	unsigned budget = BUDGET;
+
+	do
+		while (budget > 0 && virtq_pop(q, &b->chain) > 0) {
+			budget--;
+			if (queue == INFLATE)
+				inflate(b, &b->chain);
+			else if (queue != DEFLATE && v->features & F_REPORTING)
+				report(b, &b->chain);
+			virtq_push(q, &b->chain, 0);
+		}
+	while (budget > 0 && !virtq_arm(q));
+	virtio_notify(v, queue);
+}
+
+/* `actual` is the driver's to write. */
+static void configure(struct virtio *v, unsigned offset, uint64_t value, unsigned size)
+{
+	for (unsigned i = 0; i < size; i++)
+		if (offset + i >= CONFIG_ACTUAL && offset + i < CONFIG_ACTUAL + 4)
+			v->config[offset + i] = (uint8_t)(value >> 8 * i);
+}
+
+static void stop(struct virtio *v)
+{
+	put32(v->config + CONFIG_ACTUAL, 0);
+}
+
+static void set_wanted(struct balloon *b, uint64_t bytes)
+{
+	uint64_t pages = bytes / PAGE_BYTES;
+
+	put32(b->virtio.config + CONFIG_WANTED, pages > UINT32_MAX ? UINT32_MAX : (uint32_t)pages);
+}
+
+void virtio_balloon_set(struct device *device, uint64_t bytes)
+{
+	struct balloon *b = (struct balloon *)device;
+
+	virtio_lock(&b->virtio);
+	set_wanted(b, bytes);
+	virtio_config_changed(&b->virtio);
+	virtio_unlock(&b->virtio);
+}
+
+uint64_t virtio_balloon_given(struct device *device)
+{
+	struct balloon *b = (struct balloon *)device;
+	const uint8_t *p = b->virtio.config + CONFIG_ACTUAL;
+	uint64_t pages;
+
+	virtio_lock(&b->virtio);
+	pages = p[0] | p[1] << 8 | p[2] << 16 | (uint64_t)p[3] << 24;
+	virtio_unlock(&b->virtio);
+	return pages * PAGE_BYTES;
+}
+
+static void reset(struct device *device)
+{
+	virtio_reset(&((struct balloon *)device)->virtio);
+}
+
+static void destroy(struct device *device)
+{
+	virtio_finish(&((struct balloon *)device)->virtio);
+	free(device);
+}
+
+int virtio_balloon_new(struct memory *m, struct pci_host *host, uint64_t bytes, struct device **ret,
+	struct err *err)
+{
+	static const struct device_type type = {
+		.name = "virtio-balloon", .reset = reset, .destroy = destroy
+	};
+	static const struct virtio_type virtio = { .id = BALLOON_ID,
+		.class = CLASS_MEMORY,
+		.n_queues = QUEUES,
+		.notify = notify,
+		.stop = stop,
+		.configure = configure };
+	struct balloon *b = xnew(struct balloon);
+	int r;
+
+	b->virtio.device.type = &type;
+	set_wanted(b, bytes);
+	r = virtio_init(&b->virtio, m, host, &virtio, F_DEFLATE_ON_OOM | F_REPORTING, err);
+	if (r < 0) {
+		destroy(&b->virtio.device);
+		return r;
+	}
+	*ret = &b->virtio.device;
+	return 0;
+}
