@@ -4,12 +4,15 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/parse.h"
 #include "base/strv.h"
 #include "cmd/cmd.h"
+#include "cmd/machine_net.h"
 #include "machine/machine.h"
 
 #define ESCAPE 0x1d /* ctrl-] */
@@ -19,10 +22,10 @@
 enum { EXIT_TRIPLE_FAULT = 3, EXIT_PANIC = 4, EXIT_CPU = 5, EXIT_STOPPED = 6, EXIT_START = 125 };
 
 struct run_options {
-	const char *kernel, *initrd, *append, *cpu, *model;
-	char **disks;
-	int64_t cpus, memory;
-	bool test_devices;
+	const char *kernel, *initrd, *append, *cpu, *model, *name, *console, *vsock;
+	char **disks, **nets;
+	int64_t cpus, memory, balloon;
+	bool test_devices, rng, has_balloon;
 };
 
 static const struct cmd_option options[] = {
@@ -32,10 +35,12 @@ static const struct cmd_option options[] = {
 	OPTION_WITH(struct run_options, initrd, OPT_STR, 'i', "initrd", "FILE",
 		"its initial RAM disk, or its first multiboot module", .complete = COMPLETE_FILE),
 	OPTION(struct run_options, append, OPT_STR, 'a', "append", "TEXT",
-		"the kernel's command line (console=ttyS0)"),
+		"the kernel's command line (console=ttyS0; hvc0 with --console virtio)"),
 	OPTION_WITH(struct run_options, disks, OPT_STRV, 'd', "disk", "FILE[:ro]",
 		"a raw disk image or block device, as /dev/vda, /dev/vdb and so on",
 		.complete = COMPLETE_FILE),
+	OPTION(struct run_options, nets, OPT_STRV, 0, "net", "KIND",
+		"a network card: user[,port=HOST:GUEST[/udp]], bridge[/NETWORK][,ip=ADDRESS], or none; with ,mac=ADDRESS"),
 	OPTION(struct run_options, cpus, OPT_INT, 'c', "cpus", "N", "processors (1)"),
 	OPTION(struct run_options, memory, OPT_SIZE, 'm', "memory", "SIZE", "RAM (512m)"),
 	OPTION(struct run_options, cpu, OPT_STR, 0, "cpu", "NAME",
@@ -43,6 +48,15 @@ static const struct cmd_option options[] = {
 	OPTION_WITH(struct run_options, model, OPT_STR, 0, "cpu-model", "MODEL",
 		"which processor the guest sees (host)",
 		.choices = (const char *const[]){ "host", "x86-64-v2", "x86-64-v3", NULL }),
+	OPTION_WITH(struct run_options, console, OPT_STR, 0, "console", "KIND",
+		"what the terminal is for the guest: serial, its ttyS0, or virtio, its hvc0 (serial)",
+		.choices = (const char *const[]){ "serial", "virtio", NULL }),
+	OPTION(struct run_options, rng, OPT_FLAG, 0, "rng", NULL, "a virtio source of entropy"),
+	OPTION_WITH(struct run_options, balloon, OPT_SIZE, 0, "balloon", "SIZE",
+		"a virtio balloon: takes so much of the RAM back, and what the guest frees (0: only that)",
+		OPTION_GIVEN(struct run_options, has_balloon)),
+	OPTION(struct run_options, vsock, OPT_STR, 0, "vsock", "CID:PATH",
+		"sockets between guest and host: the guest's number, 3 or more, and a Unix socket of the host"),
 	OPTION(struct run_options, test_devices, OPT_FLAG, 0, "test-devices", NULL,
 		"also the devices that test kernels expect: isa-debug-exit, testdev"),
 	OPTION_END
@@ -129,8 +143,8 @@ static void say_cpu(const struct machine *m)
 }
 
 /* One life of the machine, from power-on to its end or reset. */
-static int run_once(
-	const struct machine_config *config, bool first, enum machine_end *ret_end, int *ret_status)
+static int run_once(struct machine_config *config, struct machine_nets *nets, bool first,
+	enum machine_end *ret_end, int *ret_status)
 {
 	cleanup(machine_free) struct machine *m = NULL;
 	sigset_t set = ending_signals();
@@ -138,7 +152,9 @@ static int run_once(
 	pthread_t signals;
 	int r, code = 0;
 
-	r = machine_new(config, &m, &err);
+	r = machine_nets_open(nets, &config->nics, &config->n_nics, &err);
+	if (r == 0)
+		r = machine_new(config, &m, &err);
 	if (r < 0) {
 		*ret_status = cmd_fail(&err, EXIT_START);
 		return r;
@@ -178,22 +194,54 @@ static struct machine_disk *parse_disks(char **disks)
 	return all;
 }
 
+/* CID:PATH. */
+static int parse_vsock(const char *text, struct machine_config *config)
+{
+	const char *colon = strchr(text, ':');
+	cleanup(free) char *number = colon ? xstrndup(text, (size_t)(colon - text)) : NULL;
+	uint64_t cid;
+
+	if (!colon || !colon[1] || parse_u64(number, UINT32_MAX - 1, &cid) < 0 || cid < 3)
+		return -EINVAL;
+	config->vsock_cid = (uint32_t)cid;
+	config->vsock_path = colon + 1;
+	return 0;
+}
+
+static void set_console(const struct run_options *o, struct machine_config *config)
+{
+	struct winsize size;
+
+	config->virtio_console = o->console && strcmp(o->console, "virtio") == 0;
+	if (!o->append)
+		config->append = config->virtio_console ? "console=hvc0" : "console=ttyS0";
+	if (ioctl(STDIN_FILENO, TIOCGWINSZ, &size) == 0) {
+		config->columns = size.ws_col;
+		config->rows = size.ws_row;
+	}
+}
+
 static int run(struct cmd_call *call)
 {
 	const struct run_options *o = call->options;
 	cleanup(free) struct machine_disk *disks = NULL;
+	cleanup(machine_nets_free) struct machine_nets *nets = NULL;
 	struct machine_config config = { .cpu = o->cpu ? o->cpu : "auto",
 		.model = o->model,
 		.n_vcpus = 1,
 		.memory = (uint64_t)(o->memory ? o->memory : DEFAULT_MEMORY),
 		.kernel = o->kernel,
 		.initrd = o->initrd,
-		.append = o->append ? o->append : "console=ttyS0",
+		.append = o->append,
 		.serial_in = STDIN_FILENO,
 		.serial_out = STDOUT_FILENO,
 		.escape = isatty(STDIN_FILENO) ? ESCAPE : -1,
-		.test_devices = o->test_devices };
+		.test_devices = o->test_devices,
+		.rng = o->rng,
+		.balloon = o->has_balloon,
+		.balloon_bytes = (uint64_t)o->balloon };
 	enum machine_end end = MACHINE_STOPPED;
+	struct err err = { 0 };
 	bool first = true;
 	int r, status = 0;
 
@@ -201,14 +249,21 @@ static int run(struct cmd_call *call)
 		return cmd_usage(call, "which --kernel?");
 	if (o->cpus < 0 || o->cpus > 64)
 		return cmd_usage(call, "--cpus: a machine has 1 to 64");
+	if (o->vsock && parse_vsock(o->vsock, &config) < 0)
+		return cmd_usage(
+			call, "--vsock: '%s' is not CID:PATH, with a CID of 3 or more", o->vsock);
+	set_console(o, &config);
 	disks = parse_disks(o->disks);
 	config.disks = disks;
 	config.n_disks = (unsigned)strv_len(o->disks);
 	config.n_vcpus = o->cpus ? (unsigned)o->cpus : 1;
 	/* Where what was measured of KVM is kept; it is measured again without. */
 	cmd_paths(NULL);
+	r = machine_nets_parse(o->nets, o->name, &nets, &err);
+	if (r < 0)
+		return cmd_fail(&err, EXIT_START);
 	do {
-		r = run_once(&config, first, &end, &status);
+		r = run_once(&config, nets, first, &end, &status);
 		first = false;
 	} while (r >= 0 && end == MACHINE_RESET);
 	return status;

@@ -25,7 +25,12 @@
 #include "device/rtc.h"
 #include "device/serial.h"
 #include "device/testdev.h"
+#include "device/virtio/balloon.h"
 #include "device/virtio/blk.h"
+#include "device/virtio/console.h"
+#include "device/virtio/net.h"
+#include "device/virtio/rng.h"
+#include "device/virtio/vsock.h"
 #include "machine/acpi.h"
 #include "machine/boot.h"
 #include "memory/clock.h"
@@ -57,6 +62,7 @@ struct machine {
 	struct device *devices[DEVICES_MAX]; /* in the order in which they were made */
 	unsigned n_devices;
 	struct device *serial, *pm;
+	struct device *console; /* or NULL */
 	struct pci_host *pci;
 
 	int serial_in, serial_out, escape;
@@ -117,6 +123,14 @@ static void on_serial(void *data, uint8_t byte)
 		m->serial_out = -1;
 }
 
+static void on_console(void *data, const void *bytes, size_t n)
+{
+	struct machine *m = data;
+
+	if (m->serial_out >= 0 && fd_write_all(m->serial_out, bytes, n) < 0)
+		m->serial_out = -1;
+}
+
 /* Reads the serial input until its end, in a thread of its own. */
 static void *input_thread(void *data)
 {
@@ -142,7 +156,8 @@ static void *input_thread(void *data)
 			if (m->escape >= 0 && memchr(bytes, m->escape, n))
 				machine_stop(m);
 		}
-		done += serial_input(m->serial, bytes + done, n - done);
+		done += m->console ? virtio_console_input(m->console, bytes + done, n - done)
+				   : serial_input(m->serial, bytes + done, n - done);
 	}
 }
 
@@ -238,6 +253,55 @@ static int add_disks(struct machine *m, const struct machine_config *c, struct e
 	return 0;
 }
 
+static int add_nics(struct machine *m, const struct machine_config *c, struct err *err)
+{
+	for (unsigned i = 0; i < c->n_nics; i++) {
+		struct device *device = NULL;
+		int r;
+
+		if (m->n_devices == DEVICES_MAX)
+			return err_set(err, ENOSPC, "too many network cards");
+		r = virtio_net_new(
+			m->memory, m->pci, take(c->nics[i].backend), c->nics[i].mac, &device, err);
+		if (r < 0)
+			return r;
+		add_device(m, device);
+	}
+	return 0;
+}
+
+/* Those of which there is one, where they are asked for. */
+static int add_single(struct machine *m, const struct machine_config *c, struct err *err)
+{
+	struct virtio_console_config console = {
+		.output = on_console, .data = m, .columns = c->columns, .rows = c->rows
+	};
+	struct device *device = NULL;
+	int r = 0;
+
+	if (c->virtio_console) {
+		r = virtio_console_new(m->memory, m->pci, &console, &device, err);
+		if (r == 0)
+			m->console = add_device(m, device);
+	}
+	if (r == 0 && c->rng) {
+		r = virtio_rng_new(m->memory, m->pci, &device, err);
+		if (r == 0)
+			add_device(m, device);
+	}
+	if (r == 0 && c->balloon) {
+		r = virtio_balloon_new(m->memory, m->pci, c->balloon_bytes, &device, err);
+		if (r == 0)
+			add_device(m, device);
+	}
+	if (r == 0 && c->vsock_cid) {
+		r = virtio_vsock_new(m->memory, m->pci, c->vsock_cid, c->vsock_path, &device, err);
+		if (r == 0)
+			add_device(m, device);
+	}
+	return r;
+}
+
 static int open_processors(struct machine *m, const struct machine_config *c, struct err *err)
 {
 	struct cpuid_table supported;
@@ -301,6 +365,10 @@ int machine_new(const struct machine_config *c, struct machine **ret, struct err
 		return r;
 	add_devices(m, c);
 	r = add_disks(m, c, err);
+	if (r == 0)
+		r = add_nics(m, c, err);
+	if (r == 0)
+		r = add_single(m, c, err);
 	if (r < 0)
 		return r;
 	pci_assign(m->pci);

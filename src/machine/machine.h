@@ -13,10 +13,17 @@
 #include "base/err.h"
 
 struct machine;
+struct net_backend;
 
 struct machine_disk {
 	const char *path;
 	bool readonly;
+};
+
+/* A network card. */
+struct machine_nic {
+	struct net_backend *backend; /* NULL when the machine has taken it over */
+	uint8_t mac[6];
 };
 
 /* Borrowed until machine_new() returns. */
@@ -30,9 +37,18 @@ struct machine_config {
 	const char *append;               /* kernel's command line, or NULL */
 	const struct machine_disk *disks; /* virtio block devices, in this order */
 	unsigned n_disks;
+	struct machine_nic *nics;
+	unsigned n_nics;
 	int serial_in, serial_out; /* descriptors of the caller's; -1: none */
 	int escape;                /* a byte of serial_in that stops the machine, or -1 */
-	bool test_devices;         /* isa-debug-exit and what unit tests of processors expect */
+	bool virtio_console;       /* what comes in goes to hvc0, which also puts out there */
+	uint16_t columns, rows;    /* the terminal's size, for that; 0: not known */
+	bool rng;                  /* a virtio source of entropy */
+	bool balloon;              /* a virtio balloon, of balloon_bytes at first */
+	uint64_t balloon_bytes;
+	uint32_t vsock_cid;     /* the guest's address for sockets; 0: none */
+	const char *vsock_path; /* the host's end of them: device/virtio/vsock.h */
+	bool test_devices;      /* isa-debug-exit and what unit tests of processors expect */
 };
 
 enum machine_end {
