@@ -1,6 +1,5 @@
 /* `holm machine run`: a machine in the foreground, its serial console on the terminal. */
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,11 +8,12 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/loop.h"
 #include "base/parse.h"
 #include "base/strv.h"
 #include "cmd/cmd.h"
 #include "cmd/machine_net.h"
-#include "machine/machine.h"
+#include "machine/process.h"
 
 #define ESCAPE 0x1d /* ctrl-] */
 #define DEFAULT_MEMORY (INT64_C(512) << 20)
@@ -85,30 +85,6 @@ static void restore(void)
 	raw = false;
 }
 
-static sigset_t ending_signals(void)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGHUP);
-	return set;
-}
-
-/* The first presses the power button, the second ends the machine. */
-static void *signal_thread(void *data)
-{
-	sigset_t set = ending_signals();
-	int signo;
-
-	if (sigwait(&set, &signo) == 0)
-		machine_power_button(data);
-	if (sigwait(&set, &signo) == 0)
-		machine_stop(data);
-	return NULL;
-}
-
 /* Prints what the end was; the exit status. */
 static int report(enum machine_end end, int code, const struct err *why)
 {
@@ -135,42 +111,99 @@ static int report(enum machine_end end, int code, const struct err *why)
 	return cmd_fail(&err, EXIT_CPU);
 }
 
-static void say_cpu(const struct machine *m)
+static void say_cpu(const struct machine_process *p)
 {
-	if (machine_cpu_reason(m)[0])
-		fprintf(stderr, "holm: running on cpu '%s': %s\n", machine_cpu_name(m),
-			machine_cpu_reason(m));
+	if (machine_process_reason(p)[0])
+		fprintf(stderr, "holm: running on cpu '%s': %s\n", machine_process_cpu(p),
+			machine_process_reason(p));
+}
+
+struct watch {
+	struct loop *loop;
+	struct machine_process *process; /* of this life, or NULL */
+	struct loop_source *requests;    /* its, or NULL */
+	bool pressed;
+};
+
+/* The first presses the power button, the second ends the machine. */
+static void on_signal(void *data, int signo)
+{
+	struct watch *w = data;
+
+	if (w->pressed)
+		machine_process_stop(w->process);
+	else
+		machine_process_power_button(w->process);
+	w->pressed = true;
+}
+
+static void on_end(void *data, uint32_t events)
+{
+	loop_stop(((struct watch *)data)->loop, 0);
+}
+
+static void on_request(void *data, uint32_t events)
+{
+	struct watch *w = data;
+
+	if (machine_process_answer(w->process))
+		return;
+	loop_remove(w->requests);
+	w->requests = NULL;
+}
+
+static int watch_signals(struct watch *w)
+{
+	sigset_t set;
+	struct err err;
+	int r;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	r = loop_add_signals(w->loop, &set, on_signal, w);
+	if (r == 0)
+		return 0;
+	err_code(&err, r, "wait for signals");
+	return cmd_fail(&err, EXIT_START);
+}
+
+/* Until it has ended. */
+static void run_process(struct watch *w, struct machine_process *p)
+{
+	struct loop_source *end = loop_add_fd(w->loop, machine_process_fd(p), EPOLLIN, on_end, w);
+
+	if (machine_process_requests_fd(p) >= 0)
+		w->requests = loop_add_fd(
+			w->loop, machine_process_requests_fd(p), EPOLLIN, on_request, w);
+	w->process = p;
+	machine_process_run(p);
+	loop_run(w->loop);
+	w->process = NULL;
+	loop_remove(end);
+	loop_remove(w->requests);
+	w->requests = NULL;
 }
 
 /* One life of the machine, from power-on to its end or reset. */
-static int run_once(struct machine_config *config, struct machine_nets *nets, bool first,
-	enum machine_end *ret_end, int *ret_status)
+static int run_once(struct watch *w, struct machine_config *config, struct machine_nets *nets,
+	bool first, enum machine_end *ret_end, int *ret_status)
 {
-	cleanup(machine_free) struct machine *m = NULL;
-	sigset_t set = ending_signals();
+	cleanup(machine_process_free) struct machine_process *p = NULL;
 	struct err err = { 0 };
-	pthread_t signals;
-	int r, code = 0;
+	int code = 0, r = machine_nets_open(nets, &config->nics, &config->n_nics, &err);
 
-	r = machine_nets_open(nets, &config->nics, &config->n_nics, &err);
 	if (r == 0)
-		r = machine_new(config, &m, &err);
-	if (r < 0) {
-		*ret_status = cmd_fail(&err, EXIT_START);
-		return r;
-	}
-	if (first) {
-		say_cpu(m);
-		set_raw();
-	}
-	pthread_sigmask(SIG_BLOCK, &set, NULL);
-	r = -pthread_create(&signals, NULL, signal_thread, m);
+		r = machine_process_start(config, &p, &err);
 	if (r == 0) {
-		r = machine_run(m, ret_end, &code, &err);
-		pthread_cancel(signals);
-		pthread_join(signals, NULL);
+		if (first) {
+			say_cpu(p);
+			set_raw();
+		}
+		run_process(w, p);
+		r = machine_process_end(p, ret_end, &code, &err);
 	}
-	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 	if (r < 0 || *ret_end != MACHINE_RESET)
 		restore();
 	*ret_status = r < 0 ? cmd_fail(&err, EXIT_START) : report(*ret_end, code, &err);
@@ -241,6 +274,8 @@ static int run(struct cmd_call *call)
 		.balloon = o->has_balloon,
 		.balloon_bytes = (uint64_t)o->balloon };
 	enum machine_end end = MACHINE_STOPPED;
+	cleanup(loop_free) struct loop *loop = NULL;
+	struct watch watch = { 0 };
 	struct err err = { 0 };
 	bool first = true;
 	int r, status = 0;
@@ -262,8 +297,12 @@ static int run(struct cmd_call *call)
 	r = machine_nets_parse(o->nets, o->name, &nets, &err);
 	if (r < 0)
 		return cmd_fail(&err, EXIT_START);
+	watch.loop = loop = loop_new();
+	r = watch_signals(&watch);
+	if (r != 0)
+		return r;
 	do {
-		r = run_once(&config, nets, first, &end, &status);
+		r = run_once(&watch, &config, nets, first, &end, &status);
 		first = false;
 	} while (r >= 0 && end == MACHINE_RESET);
 	return status;

@@ -100,7 +100,10 @@ int machine_nets_open(
 	struct machine_nets *nets, struct machine_nic **ret, unsigned *ret_n, struct err *err)
 {
 	for (unsigned i = 0; i < nets->n; i++) {
-		int r = open_card(&nets->cards[i], &nets->nics[i].backend, err);
+		int r;
+
+		net_backend_free(take(nets->nics[i].backend));
+		r = open_card(&nets->cards[i], &nets->nics[i].backend, err);
 
 		if (r < 0)
 			return r;

@@ -9,7 +9,8 @@ struct machine_nets;
 /* From the values of --net; instance name for networks, or NULL: one made up. Needs no store but for networks of holm's. */
 int machine_nets_parse(
 	char *const *specs, const char *name, struct machine_nets **ret, struct err *err);
-/* Plugs them in, for one life of the machine. The array stays ours, with the backends that nobody took over. */
+/* Plugs them in, for one life of the machine, whose process takes its copies. The array and the backends stay ours until
+ * the next life, or the end. */
 int machine_nets_open(
 	struct machine_nets *nets, struct machine_nic **ret, unsigned *ret_n, struct err *err);
 /* Gives back what networks gave. NULL is allowed. */

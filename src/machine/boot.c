@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "base/fd.h"
 #include "device/pci.h"
 #include "machine/boot_internal.h"
@@ -51,44 +52,61 @@ static uint64_t low_end(const struct memory *m)
 	return r ? r->size : 0;
 }
 
-static int read_into(int fd, const char *path, uint8_t *to, uint64_t size, struct err *err)
+int boot_file_open(const char *what, const char *path, struct boot_file *ret, struct err *err)
 {
-	ssize_t n = fd_read_full(fd, to, size);
+	cleanup(fd_close) int fd = -1;
+	struct stat st;
 
-	if (n < 0)
-		return err_code(err, (int)n, "read '%s'", path);
-	if ((uint64_t)n < size)
-		return err_set(err, EIO, "read '%s': it became shorter", path);
+	if (!path)
+		return 0;
+	/* A FIFO would wait here for its writer. */
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_errno(err, "open %s '%s'", what, path);
+	if (!S_ISREG(st.st_mode))
+		return err_set(err, EINVAL, "%s '%s' is no file", what, path);
+	*ret = (struct boot_file){ xstrdup(path), take_fd(fd), (uint64_t)st.st_size };
 	return 0;
 }
 
-int boot_load_initrd(struct memory *m, const char *path, uint64_t floor, uint64_t limit,
+void boot_file_close(struct boot_file *file)
+{
+	if (file->path)
+		fd_close(file->fd);
+	free(file->path);
+	*file = (struct boot_file){ 0 };
+}
+
+static int read_into(const struct boot_file *file, uint8_t *to, uint64_t size, struct err *err)
+{
+	ssize_t n = fd_read_full(file->fd, to, size);
+
+	if (n < 0)
+		return err_code(err, (int)n, "read '%s'", file->path);
+	if ((uint64_t)n < size)
+		return err_set(err, EIO, "read '%s': it became shorter", file->path);
+	return 0;
+}
+
+int boot_load_initrd(struct memory *m, const struct boot_file *file, uint64_t floor, uint64_t limit,
 	struct boot_initrd *ret, struct err *err)
 {
-	cleanup(fd_close) int fd = -1;
-	uint64_t end = low_end(m), size;
-	struct stat st;
+	uint64_t end = low_end(m), size = file->size;
 	int r;
 
-	if (!path) {
+	if (!file->path) {
 		*ret = (struct boot_initrd){ 0 };
 		return 0;
 	}
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return err_errno(err, "open initrd '%s'", path);
-	if (!S_ISREG(st.st_mode))
-		return err_set(err, EINVAL, "initrd '%s' is no file", path);
-	size = (uint64_t)st.st_size;
 	end = (end < limit ? end : limit) & ~UINT64_C(4095);
 	if (size > end || ((end - size) & ~UINT64_C(4095)) < floor)
 		return err_set(err, ENOSPC,
 			"initrd '%s' of %llu MiB does not fit: give the machine more --memory",
-			path, (unsigned long long)(size >> 20));
+			file->path, (unsigned long long)(size >> 20));
 	*ret = (struct boot_initrd){ (end - size) & ~UINT64_C(4095), size };
 	if (size == 0)
 		return 0;
-	r = read_into(fd, path, memory_host(m, ret->gpa, size, true), size, err);
+	r = read_into(file, memory_host(m, ret->gpa, size, true), size, err);
 	memory_dirty(m, ret->gpa, size);
 	return r;
 }
@@ -134,10 +152,10 @@ int boot_load(struct memory *m, const struct boot_config *config, struct cpu_sta
 	struct err *err)
 {
 	cleanup(buf_free) struct buf kernel = { 0 };
-	int r = file_read(AT_FDCWD, config->kernel, KERNEL_MAX, &kernel);
+	int r = fd_read_to_end(config->kernel.fd, KERNEL_MAX, &kernel);
 
 	if (r < 0)
-		return err_code(err, r, "read kernel '%s'", config->kernel);
+		return err_code(err, r, "read kernel '%s'", config->kernel.path);
 	if (low_end(m) < 0x200000)
 		return err_set(err, ENOSPC, "a kernel needs 2 MiB of --memory at least");
 	if (kernel.len > 0x264 && memcmp(kernel.data + 0x202, "HdrS", 4) == 0)
@@ -147,5 +165,5 @@ int boot_load(struct memory *m, const struct boot_config *config, struct cpu_sta
 	return err_set(err, ENOEXEC,
 		"'%s' is no kernel that can be booted: neither a bzImage nor an ELF file with a PVH "
 		"note or a multiboot header",
-		config->kernel);
+		config->kernel.path);
 }

@@ -12,9 +12,15 @@
 #include "cpu/state.h"
 #include "memory/memory.h"
 
+/* An open file: it is read where the file system is out of reach. */
+struct boot_file {
+	char *path; /* for messages; NULL: none */
+	int fd;
+	uint64_t size; /* bytes, when it was opened */
+};
+
 struct boot_config {
-	const char *kernel;
-	const char *initrd; /* or NULL */
+	struct boot_file kernel, initrd;
 	const char *append; /* command line; NULL: "" */
 	uint64_t rsdp;      /* gpa of the ACPI tables' root */
 };
@@ -24,6 +30,11 @@ struct boot_config {
 #define BOOT_LOW_END 0x9fc00u
 #define BOOT_ROM 0xe0000u /* firmware's tables: not the guest's */
 #define BOOT_ROM_BYTES 0x20000u
+
+/* `what`: "kernel", "initrd". path NULL opens nothing. */
+int boot_file_open(const char *what, const char *path, struct boot_file *ret, struct err *err);
+/* What was never opened is all zeroes. */
+void boot_file_close(struct boot_file *file);
 
 /* Sets the registers in *state, which is as after power-up. */
 int boot_load(struct memory *m, const struct boot_config *config, struct cpu_state *state,

@@ -132,7 +132,8 @@ static int find_place(const struct memory *m, const struct boot_config *config,
 		return err_set(err, ENOSPC,
 			"kernel '%s' needs %llu MiB from address 0x%llx on: give the machine more "
 			"--memory",
-			config->kernel, (unsigned long long)(need >> 20), (unsigned long long)load);
+			config->kernel.path, (unsigned long long)(need >> 20),
+			(unsigned long long)load);
 	*ret_load = load;
 	*ret_end = load + need;
 	return 0;
@@ -152,17 +153,17 @@ int boot_bzimage(struct memory *m, const struct boot_config *config, const struc
 	if (get(kernel, VERSION, 2) < VERSION_NEEDED ||
 		!(get(kernel, XLOADFLAGS, 2) & XLF_KERNEL_64))
 		return err_set(err, ENOEXEC,
-			"kernel '%s' has no 64-bit entry (boot protocol %llu.%llu)", config->kernel,
-			(unsigned long long)get(kernel, VERSION + 1, 1),
+			"kernel '%s' has no 64-bit entry (boot protocol %llu.%llu)",
+			config->kernel.path, (unsigned long long)get(kernel, VERSION + 1, 1),
 			(unsigned long long)get(kernel, VERSION, 1));
 	if (kernel->len <= setup)
-		return err_set(err, ENOEXEC, "kernel '%s' is cut off", config->kernel);
+		return err_set(err, ENOEXEC, "kernel '%s' is cut off", config->kernel.path);
 	r = find_place(m, config, kernel, kernel->len - setup, &load, &end, err);
 	if (r == 0)
 		r = boot_put_cmdline(m, config->append, get(kernel, CMDLINE_SIZE, 4), err);
 	if (r == 0)
 		r = boot_load_initrd(
-			m, config->initrd, end, get(kernel, INITRD_ADDR_MAX, 4) + 1, &initrd, err);
+			m, &config->initrd, end, get(kernel, INITRD_ADDR_MAX, 4) + 1, &initrd, err);
 	if (r < 0)
 		return r;
 	memory_write(m, load, kernel->data + setup, kernel->len - setup);

@@ -203,17 +203,17 @@ int boot_elf(struct memory *m, const struct boot_config *config, const struct bu
 	int r;
 
 	if (!elf_open(&e, kernel))
-		return err_set(err, ENOEXEC, "kernel '%s' is cut off", config->kernel);
+		return err_set(err, ENOEXEC, "kernel '%s' is cut off", config->kernel.path);
 	pvh = pvh_entry(&e, &entry);
 	if (!pvh && !is_multiboot(kernel))
 		return err_set(err, ENOEXEC,
 			"kernel '%s' has neither a PVH note nor a multiboot header",
-			config->kernel);
-	r = load_segments(m, &e, config->kernel, err);
+			config->kernel.path);
+	r = load_segments(m, &e, config->kernel.path, err);
 	if (r == 0)
 		r = boot_put_cmdline(m, config->append, UINT64_MAX, err);
 	if (r == 0)
-		r = boot_load_initrd(m, config->initrd, e.end, UINT32_MAX, &initrd, err);
+		r = boot_load_initrd(m, &config->initrd, e.end, UINT32_MAX, &initrd, err);
 	if (r < 0)
 		return r;
 	boot_flat(m, state, false);

@@ -29,7 +29,7 @@ struct boot_initrd {
 };
 
 /* As high as it goes, below limit and the end of low RAM, page-aligned, not below floor. */
-int boot_load_initrd(struct memory *m, const char *path, uint64_t floor, uint64_t limit,
+int boot_load_initrd(struct memory *m, const struct boot_file *file, uint64_t floor, uint64_t limit,
 	struct boot_initrd *ret, struct err *err);
 int boot_put_cmdline(struct memory *m, const char *append, uint64_t max, struct err *err);
 

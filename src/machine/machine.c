@@ -63,6 +63,8 @@ struct machine {
 	unsigned n_devices;
 	struct device *serial, *pm;
 	struct device *console; /* or NULL */
+	struct boot_config boot;
+	char *append;
 	struct pci_host *pci;
 
 	int serial_in, serial_out, escape;
@@ -295,7 +297,7 @@ static int add_single(struct machine *m, const struct machine_config *c, struct 
 			add_device(m, device);
 	}
 	if (r == 0 && c->vsock_cid) {
-		r = virtio_vsock_new(m->memory, m->pci, c->vsock_cid, c->vsock_path, &device, err);
+		r = virtio_vsock_new(m->memory, m->pci, c->vsock_cid, &c->vsock, &device, err);
 		if (r == 0)
 			add_device(m, device);
 	}
@@ -321,21 +323,32 @@ static int open_processors(struct machine *m, const struct machine_config *c, st
 	return r;
 }
 
-static int load(struct machine *m, const struct machine_config *c, struct err *err)
+static int open_files(struct machine *m, const struct machine_config *c, struct err *err)
 {
-	struct acpi_config acpi = { .n_vcpus = c->n_vcpus, .has_panic = true };
-	struct boot_config boot = {
-		.kernel = c->kernel, .initrd = c->initrd, .append = c->append, .rsdp = BOOT_ROM
-	};
+	int r = boot_file_open("kernel", c->kernel, &m->boot.kernel, err);
+
+	if (r == 0)
+		r = boot_file_open("initrd", c->initrd, &m->boot.initrd, err);
+	m->append = xstrdup(c->append ? c->append : "");
+	m->boot.append = m->append;
+	m->boot.rsdp = BOOT_ROM;
+	return r;
+}
+
+static int load(struct machine *m, struct err *err)
+{
+	struct acpi_config acpi = { .n_vcpus = m->memory->n_vcpus, .has_panic = true };
 	struct cpu_state state;
 	int r = acpi_build(m->memory, BOOT_ROM, BOOT_ROM_BYTES, &acpi, err);
 
 	if (r >= 0)
 		r = m->type->get_state(m->processors[0].vcpu, &state, err);
 	if (r >= 0)
-		r = boot_load(m->memory, &boot, &state, err);
+		r = boot_load(m->memory, &m->boot, &state, err);
 	if (r >= 0)
 		r = m->type->set_state(m->processors[0].vcpu, &state, err);
+	boot_file_close(&m->boot.kernel);
+	boot_file_close(&m->boot.initrd);
 	return r;
 }
 
@@ -352,7 +365,9 @@ int machine_new(const struct machine_config *c, struct machine **ret, struct err
 	pthread_cond_init(&m->changed, NULL);
 	if (c->n_vcpus < 1 || c->n_vcpus > MEMORY_VCPUS)
 		return err_set(err, EINVAL, "a machine has 1 to %u processors", MEMORY_VCPUS);
-	r = choose_cpu(m, c->cpu, err);
+	r = open_files(m, c, err);
+	if (r == 0)
+		r = choose_cpu(m, c->cpu, err);
 	if (r < 0)
 		return r;
 	m->wake = eventfd(0, EFD_CLOEXEC);
@@ -373,8 +388,6 @@ int machine_new(const struct machine_config *c, struct machine **ret, struct err
 		return r;
 	pci_assign(m->pci);
 	r = open_processors(m, c, err);
-	if (r == 0)
-		r = load(m, c, err);
 	if (r < 0)
 		return r;
 	*ret = take(m);
@@ -451,8 +464,10 @@ int machine_run(struct machine *m, enum machine_end *ret_end, int *ret_code, str
 {
 	bool input = m->serial_in >= 0;
 	uint64_t one = 1;
-	int r = start_devices(m, err);
+	int r = load(m, err);
 
+	if (r == 0)
+		r = start_devices(m, err);
 	if (r < 0)
 		return r;
 	if (input)
@@ -496,6 +511,9 @@ void machine_free(struct machine *m)
 	if (m->cpu)
 		m->type->close(m->cpu);
 	memory_free(m->memory);
+	boot_file_close(&m->boot.kernel);
+	boot_file_close(&m->boot.initrd);
+	free(m->append);
 	free(m->processors);
 	fd_close(m->wake);
 	pthread_cond_destroy(&m->changed);

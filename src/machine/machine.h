@@ -5,12 +5,15 @@
  *
  * Threads: one (the caller's) makes, runs and frees it; machine_run() starts one thread a vCPU and ends
  * them. machine_stop() and machine_power_button() are for any thread, not for signal handlers.
+ *
+ * process.h is this in a process of its own, in a jail: what all but tests use.
  */
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/cleanup.h"
 #include "base/err.h"
+#include "device/virtio/vsock.h"
 
 struct machine;
 struct net_backend;
@@ -22,7 +25,7 @@ struct machine_disk {
 
 /* A network card. */
 struct machine_nic {
-	struct net_backend *backend; /* NULL when the machine has taken it over */
+	struct net_backend *backend; /* NULL when machine_new() has taken it over */
 	uint8_t mac[6];
 };
 
@@ -46,9 +49,11 @@ struct machine_config {
 	bool rng;                  /* a virtio source of entropy */
 	bool balloon;              /* a virtio balloon, of balloon_bytes at first */
 	uint64_t balloon_bytes;
-	uint32_t vsock_cid;     /* the guest's address for sockets; 0: none */
-	const char *vsock_path; /* the host's end of them: device/virtio/vsock.h */
-	bool test_devices;      /* isa-debug-exit and what unit tests of processors expect */
+	uint32_t vsock_cid; /* the guest's address for sockets; 0: none */
+	struct vsock_host vsock;
+	const char
+		*vsock_path; /* for process.h, which makes `vsock` of it: device/virtio/vsock.h */
+	bool test_devices;   /* isa-debug-exit and what unit tests of processors expect */
 };
 
 enum machine_end {
@@ -61,9 +66,10 @@ enum machine_end {
 	MACHINE_TEST_EXIT, /* isa-debug-exit; *ret_code is (value << 1) | 1 */
 };
 
-/* All that can be wrong is found here, with nothing left behind. */
+/* Opens all files and devices of the host; what is in the files is looked at by machine_run() only, so that the
+ * process can go to a jail between the two, and starts no thread. */
 int machine_new(const struct machine_config *config, struct machine **ret, struct err *err);
-/* Until it ends, once. A negative value: it could not be started. For MACHINE_SHUTDOWN and MACHINE_FATAL *err says
+/* Loads the kernel and runs it until the machine ends, once. A negative value: it could not be started. For MACHINE_SHUTDOWN and MACHINE_FATAL *err says
  * more. */
 int machine_run(struct machine *machine, enum machine_end *ret_end, int *ret_code, struct err *err);
 void machine_stop(struct machine *machine);

@@ -27,8 +27,8 @@
 
 struct user {
 	struct net_backend backend;
-	pid_t passt;
-	uint8_t *rest; /* of a frame begun */
+	pid_t passt, starter; /* who started it ends it */
+	uint8_t *rest;        /* of a frame begun */
 	size_t rest_at, rest_len;
 	uint8_t *input;
 	size_t at, n; /* what was read of it, and is not taken yet */
@@ -140,7 +140,7 @@ static void close_user(struct net_backend *b)
 	struct user *u = (struct user *)b;
 
 	fd_close(b->fd);
-	if (u->passt > 0) {
+	if (u->passt > 0 && u->starter == getpid()) {
 		kill(u->passt, SIGTERM);
 		waitpid(u->passt, NULL, 0);
 	}
@@ -240,6 +240,7 @@ static int start_passt(struct user *u, int theirs, char *const *forwards, struct
 	strv_addf(&argv, "--fd=%d", theirs);
 	strv_addf(&argv, "--pid=/proc/self/fd/%d", ready[1]);
 	add_forwards(&argv, forwards);
+	u->starter = parent;
 	u->passt = fork();
 	if (u->passt == 0) {
 		fcntl(ready[1], F_SETFD, 0);

@@ -91,7 +91,7 @@ machine() {
 	local cpu=${CPUS##* }
 	run machine "$cpu" "" --kernel /nonexistent
 	assert_status 125
-	assert_match "read kernel '/nonexistent': No such file"
+	assert_match "open kernel '/nonexistent': No such file"
 	run machine "$cpu" "" --kernel "$KERNELS/initrd"
 	assert_status 125
 	assert_match "is no kernel that can be booted"
@@ -127,38 +127,82 @@ debian_kernel() {
 	MODULES=$dir/x/lib/modules
 }
 
-@test "Debian's kernel on two processors of the software cpu uses a disk and switches the machine off" {
+# Connects to port 80 of the host, prints what it is told.
+VSOCK_CLIENT='
+#include <linux/vm_sockets.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+int main(void)
+{
+	struct sockaddr_vm to = { .svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_HOST, .svm_port = 80 };
+	int fd = socket(AF_VSOCK, SOCK_STREAM, 0);
+	char text[64];
+	ssize_t n;
+
+	if (fd < 0 || connect(fd, (struct sockaddr *)&to, sizeof(to)) < 0) {
+		perror("vsock");
+		return 1;
+	}
+	while ((n = read(fd, text, sizeof(text))) > 0)
+		write(1, text, n);
+	return 0;
+}'
+
+@test "Debian's kernel on two processors of the software cpu uses all devices and switches the machine off" {
 	local tree=$KERNELS/tree name
 	command -v cpio busybox > /dev/null || skip "needs cpio and busybox"
 	debian_kernel
-	mkdir -p "$tree"/{bin,dev,m}
+	local modules="virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_blk failover net_failover
+		virtio_net virtio-rng virtio_balloon vsock vmw_vsock_virtio_transport_common vmw_vsock_virtio_transport"
+	mkdir -p "$tree"/{bin,dev,m,sys}
 	cp "$(command -v busybox)" "$tree/bin/"
-	for name in virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_blk; do
+	cc -static -O1 -x c -o "$tree/bin/client" - <<< "$VSOCK_CLIENT"
+	for name in $modules; do
 		find "$MODULES" -name "$name.ko" -exec cp {} "$tree/m/" \;
 	done
-	cat > "$tree/init" <<- 'END'
+	cat > "$tree/init" <<- END
 		#!/bin/busybox sh
+		modules="$(echo $modules)"
+	END
+	cat >> "$tree/init" <<- 'END'
 		b=/bin/busybox
 		$b mount -t devtmpfs dev /dev
-		for m in virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_blk; do
+		$b mount -t sysfs sys /sys
+		for m in $modules; do
 			$b insmod /m/$m.ko
 		done
 		echo "processors: $($b nproc)"
 		$b head -n 1 /dev/vda
 		echo from the guest | $b dd of=/dev/vda bs=512 seek=8 conv=fsync 2> /dev/null
 		echo no | $b dd of=/dev/vdb 2> /dev/null || echo vdb cannot be written to
+		/bin/client
+		echo "entropy: $($b cat /sys/class/misc/hw_random/rng_current) $($b head -c 16 /dev/hwrng | $b wc -c)"
+		for d in /sys/bus/virtio/drivers/virtio_balloon/virtio*; do echo "balloon: $($b basename $d)"; done
+		$b ip link set eth0 up
+		$b udhcpc -i eth0 -n -q -f -s /bin/true > /dev/null 2>&1 && echo leased
 		$b poweroff -f
 	END
 	chmod +x "$tree/init"
 	(cd "$tree" && find . | cpio --quiet -o -H newc) > "$KERNELS/tree.cpio"
 	echo from the host > "$KERNELS/disk"
 	truncate -s 4m "$KERNELS/disk" "$KERNELS/other"
+	perl -e 'use IO::Socket::UNIX; $s = IO::Socket::UNIX->new(Local => "$ARGV[0]", Listen => 1); print {$s->accept} "told by the host\n"' \
+		"$KERNELS/v_80" 3>&- &
+	local server=$!
 	HOLM_TIMEOUT=600 run holm machine run --cpu soft --memory 256m --cpus 2 --kernel "$KERNEL" --initrd "$KERNELS/tree.cpio" \
-		--disk "$KERNELS/disk" --disk "$KERNELS/other:ro" --append "console=ttyS0 quiet no_timer_check" < /dev/null
+		--disk "$KERNELS/disk" --disk "$KERNELS/other:ro" --net user --vsock "5:$KERNELS/v" --rng --balloon 0 \
+		--append "console=ttyS0 quiet no_timer_check" < /dev/null
+	kill $server 2> /dev/null || true
 	assert_status 0
 	assert_match 'processors: 2'
 	assert_match 'from the host'
 	assert_match 'vdb cannot be written to'
+	assert_match 'told by the host'
+	[ ! -e "$KERNELS/v" ]
+	assert_match 'entropy: virtio_rng.0 16'
+	assert_match 'balloon: virtio'
+	assert_match 'leased'
 	assert_match 'Power down'
 	run dd if="$KERNELS/disk" bs=512 skip=8 count=1 status=none
 	assert_match 'from the guest'

@@ -19,6 +19,7 @@ enum { RX, TX };
 
 struct fixture {
 	struct driver d;
+	struct vsock_host end;
 	char dir[32], path[64], port_path[80];
 	int listener; /* port 80 of the host */
 	unsigned sent;
@@ -47,6 +48,11 @@ static void room(struct fixture *f)
 	d_offer(&f->d, RX, (uint16_t)i, DRIVER_BUFFERS + 0x10000 + i * RX_BYTES, RX_BYTES, true);
 }
 
+static int connect_path(void *data, uint32_t port)
+{
+	return vsock_connect(data, port);
+}
+
 static void start(struct fixture *f)
 {
 	*f = (struct fixture){ .dir = "/tmp/holm-vsock.XXXXXX" };
@@ -55,7 +61,10 @@ static void start(struct fixture *f)
 	snprintf(f->port_path, sizeof(f->port_path), "%s_80", f->path);
 	f->listener = unix_socket(f->port_path, true);
 	driver_board(&f->d);
-	assert_int_equal(virtio_vsock_new(f->d.m, f->d.host, CID, f->path, &f->d.device, NULL), 0);
+	assert_int_equal(vsock_listen(f->path, &f->end.listener, NULL), 0);
+	f->end.connect = connect_path;
+	f->end.data = f->path;
+	assert_int_equal(virtio_vsock_new(f->d.m, f->d.host, CID, &f->end, &f->d.device, NULL), 0);
 	driver_map(&f->d);
 	driver_ready(&f->d, 0);
 	for (unsigned i = 0; i < 8; i++)
@@ -66,7 +75,8 @@ static void finish(struct fixture *f)
 {
 	driver_end(&f->d);
 	close(f->listener);
-	assert_int_equal(access(f->path, F_OK), -1);
+	close(f->end.listener);
+	assert_int_equal(unlink(f->path), 0);
 	unlink(f->port_path);
 	rmdir(f->dir);
 }
@@ -295,9 +305,9 @@ static void keeps_what_it_has_room_for(void **state)
 
 static void refuses(void **state)
 {
-	struct fixture f, other;
+	struct fixture f;
 	struct err err = { 0 };
-	struct device *device = NULL;
+	int listener;
 
 	start(&f);
 	/* Nobody listens at port 81; data of no connection; another CID. */
@@ -315,12 +325,8 @@ static void refuses(void **state)
 	usleep(20000);
 	assert_int_equal(d_used(&f.d, RX), f.d.seen[RX]);
 	/* A second machine at the same path. */
-	driver_board(&other.d);
-	assert_int_equal(
-		virtio_vsock_new(other.d.m, other.d.host, 8, f.path, &device, &err), -EADDRINUSE);
+	assert_int_equal(vsock_listen(f.path, &listener, &err), -EADDRINUSE);
 	assert_non_null(strstr(err.text, "listens at"));
-	device_free(pci_host_device(other.d.host));
-	memory_free(other.d.m);
 	finish(&f);
 }
 

@@ -12,8 +12,6 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -36,8 +34,8 @@ enum { RX, TX, EVENT, QUEUES };
 struct vsock {
 	struct virtio virtio;
 	uint32_t cid;
-	char *path;
-	int listener, wake;
+	struct vsock_host end;
+	int wake;
 	pthread_t thread;
 	bool has_thread, stop, more;
 	struct vsock_link links[LINKS];
@@ -237,22 +235,9 @@ static void owe_reset(struct vsock *s, const struct vsock_header *h)
 	s->resets[s->n_resets++].guest_port = h->from_port;
 }
 
-static int connect_host(const struct vsock *s, uint32_t port)
-{
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	if (fd < 0 ||
-		snprintf(a.sun_path, sizeof(a.sun_path), "%s_%u", s->path, port) >=
-			(int)sizeof(a.sun_path) ||
-		connect(fd, (struct sockaddr *)&a, sizeof(a)) < 0)
-		return fd_close(fd);
-	return fd;
-}
-
 static void on_request(struct vsock *s, const struct vsock_header *h)
 {
-	int fd = connect_host(s, h->to_port);
+	int fd = s->end.connect(s->end.data, h->to_port);
 	struct vsock_link *l = fd < 0 ? NULL : new_link(s, fd);
 
 	if (!l) {
@@ -384,7 +369,7 @@ static void notify(struct virtio *v, unsigned queue)
 
 static void accept_one(struct vsock *s)
 {
-	int fd = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = accept4(s->end.listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct vsock_link *l = fd < 0 ? NULL : new_link(s, fd);
 
 	if (l)
@@ -440,7 +425,7 @@ static void *thread(void *data)
 	struct vsock *s = data;
 	struct virtio *v = &s->virtio;
 	struct pollfd fds[LINKS + 2] = { { .fd = s->wake, .events = POLLIN },
-		{ .fd = s->listener, .events = POLLIN } };
+		{ .fd = s->end.listener, .events = POLLIN } };
 	uint64_t count;
 
 	virtio_lock(v);
@@ -516,45 +501,13 @@ static void destroy(struct device *device)
 	}
 	for (unsigned i = 0; i < LINKS; i++)
 		vsock_link_finish(&s->links[i]);
-	if (s->listener >= 0)
-		unlink(s->path);
-	fd_close(s->listener);
 	fd_close(s->wake);
 	virtio_finish(&s->virtio);
-	free(s->path);
 	free(s);
 }
 
-/* Listens at the path, where a machine that died may have left its socket. */
-static int listen_at(const char *path, int *ret, struct err *err)
-{
-	cleanup(fd_close) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	cleanup(fd_close) int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
-	struct stat st;
-	int r;
-
-	if (fd < 0 || probe < 0)
-		return err_errno(err, "make a socket");
-	if (snprintf(a.sun_path, sizeof(a.sun_path), "%s", path) >= (int)sizeof(a.sun_path))
-		return err_set(err, ENAMETOOLONG, "'%s' is too long for a socket's path", path);
-	if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode)) {
-		if (connect(probe, (struct sockaddr *)&a, sizeof(a)) == 0)
-			return err_set(err, EADDRINUSE, "somebody listens at '%s' already", path);
-		if (errno == ECONNREFUSED)
-			unlink(path);
-	}
-	r = bind(fd, (struct sockaddr *)&a, sizeof(a));
-	if (r == 0)
-		r = listen(fd, 64);
-	if (r < 0)
-		return err_errno(err, "listen at '%s'", path);
-	*ret = take_fd(fd);
-	return 0;
-}
-
-int virtio_vsock_new(struct memory *m, struct pci_host *host, uint32_t cid, const char *path,
-	struct device **ret, struct err *err)
+int virtio_vsock_new(struct memory *m, struct pci_host *host, uint32_t cid,
+	const struct vsock_host *end, struct device **ret, struct err *err)
 {
 	static const struct device_type type = {
 		.name = "virtio-vsock", .start = start_thread, .reset = reset, .destroy = destroy
@@ -569,8 +522,7 @@ int virtio_vsock_new(struct memory *m, struct pci_host *host, uint32_t cid, cons
 
 	s->virtio.device.type = &type;
 	s->cid = cid;
-	s->path = xstrdup(path);
-	s->listener = -1;
+	s->end = *end;
 	s->next_port = FIRST_PORT;
 	for (unsigned i = 0; i < LINKS; i++)
 		s->links[i].fd = -1;
@@ -580,8 +532,6 @@ int virtio_vsock_new(struct memory *m, struct pci_host *host, uint32_t cid, cons
 	r = virtio_init(&s->virtio, m, host, &virtio, 0, err);
 	if (r == 0 && s->wake < 0)
 		r = err_errno(err, "make an event descriptor");
-	if (r == 0)
-		r = listen_at(path, &s->listener, err);
 	if (r < 0) {
 		destroy(&s->virtio.device);
 		return r;
