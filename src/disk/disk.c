@@ -117,19 +117,27 @@ static uint64_t total(const struct iovec *iov, int n_iov)
 	return sum;
 }
 
+int disk_check(const struct disk *disk, uint64_t offset, const struct iovec *iov, int n_iov,
+	uint64_t more, bool change)
+{
+	if (change && disk->readonly)
+		return -EROFS;
+	return in_range(disk, offset, total(iov, n_iov) + more) ? 0 : -EINVAL;
+}
+
 int disk_read(struct disk *disk, uint64_t offset, const struct iovec *iov, int n_iov)
 {
-	if (!in_range(disk, offset, total(iov, n_iov)))
-		return -EINVAL;
-	return disk->format->read(disk, offset, iov, n_iov);
+	int r = disk_check(disk, offset, iov, n_iov, 0, false);
+
+	return r < 0 ? r : disk->format->read(disk, offset, iov, n_iov);
 }
 
 int disk_write(struct disk *disk, uint64_t offset, const struct iovec *iov, int n_iov)
 {
-	if (disk->readonly)
-		return -EROFS;
-	if (!in_range(disk, offset, total(iov, n_iov)))
-		return -EINVAL;
+	int r = disk_check(disk, offset, iov, n_iov, 0, true);
+
+	if (r < 0)
+		return r;
 	return disk->format->write ? disk->format->write(disk, offset, iov, n_iov) : -EOPNOTSUPP;
 }
 
@@ -140,9 +148,9 @@ int disk_flush(struct disk *disk)
 
 int disk_discard(struct disk *disk, uint64_t offset, uint64_t len)
 {
-	if (disk->readonly)
-		return -EROFS;
-	if (!in_range(disk, offset, len))
-		return -EINVAL;
+	int r = disk_check(disk, offset, NULL, 0, len, true);
+
+	if (r < 0)
+		return r;
 	return disk->format->discard ? disk->format->discard(disk, offset, len) : -EOPNOTSUPP;
 }

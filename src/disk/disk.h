@@ -39,6 +39,9 @@ struct disk_format {
 	int (*discard)(struct disk *disk, uint64_t offset, uint64_t len);
 	/* The format's own part; optional. */
 	void (*close)(struct disk *disk);
+
+	/* The disk's bytes are those of `fd`, at the same offsets: queues may leave it all to the kernel. */
+	bool direct;
 };
 
 /* Members are set by disk_open() and the format, and read by all. */
@@ -58,6 +61,10 @@ int disk_open(
 /* Does not flush. NULL is allowed. */
 void disk_free(struct disk *disk);
 DEFINE_CLEANUP(disk_free, struct disk *);
+
+/* Whether a request of these bytes, and `more`, may be done: 0, -EINVAL outside the disk, -EROFS. */
+int disk_check(const struct disk *disk, uint64_t offset, const struct iovec *iov, int n_iov,
+	uint64_t more, bool change);
 
 /* The format's methods with the range checked: -EINVAL outside the disk, -EROFS, -EOPNOTSUPP. */
 int disk_read(struct disk *disk, uint64_t offset, const struct iovec *iov, int n_iov);

@@ -5,6 +5,9 @@
 #include <signal.h>
 
 #include "base/alloc.h"
+#include "disk/ring.h"
+
+#define THREADS 2u /* without a ring; it has one, which waits for it */
 
 struct disk_queue {
 	struct disk *disk;
@@ -13,7 +16,8 @@ struct disk_queue {
 	struct disk_request *first, **last;
 	unsigned busy; /* waiting or under way */
 	bool stop;
-	pthread_t *threads;
+	struct ring *ring; /* or NULL */
+	pthread_t threads[THREADS];
 	unsigned n_threads;
 };
 
@@ -30,6 +34,15 @@ static int execute(struct disk *disk, const struct disk_request *r)
 		return disk_discard(disk, r->offset, r->len);
 	}
 	return -EINVAL;
+}
+
+static void finish(struct disk_queue *q, struct disk_request *r, int result)
+{
+	r->done(r, result);
+	pthread_mutex_lock(&q->lock);
+	if (--q->busy == 0)
+		pthread_cond_broadcast(&q->idle);
+	pthread_mutex_unlock(&q->lock);
 }
 
 static void *worker(void *data)
@@ -50,72 +63,118 @@ static void *worker(void *data)
 		if (!q->first)
 			q->last = &q->first;
 		pthread_mutex_unlock(&q->lock);
-		r->done(r, execute(q->disk, r));
+		finish(q, r, execute(q->disk, r));
 		pthread_mutex_lock(&q->lock);
-		if (--q->busy == 0)
-			pthread_cond_broadcast(&q->idle);
 	}
 	pthread_mutex_unlock(&q->lock);
 	return NULL;
 }
 
-int disk_queue_new(struct disk *disk, unsigned n_threads, struct disk_queue **ret, struct err *err)
+static void *ring_worker(void *data)
+{
+	struct disk_queue *q = data;
+	struct disk_request *r;
+	int result = 0;
+
+	while ((r = ring_wait(q->ring, &result)))
+		finish(q, r, result == -EAGAIN ? execute(q->disk, r) : result);
+	return NULL;
+}
+
+struct disk_queue *disk_queue_new(struct disk *disk)
 {
 	struct disk_queue *q = xnew(struct disk_queue);
-	sigset_t all, before;
-	int r = 0;
 
 	q->disk = disk;
 	q->last = &q->first;
-	q->threads = xcalloc(n_threads, sizeof(*q->threads));
 	pthread_mutex_init(&q->lock, NULL);
 	pthread_cond_init(&q->work, NULL);
 	pthread_cond_init(&q->idle, NULL);
+	q->ring = ring_new(disk);
+	return q;
+}
+
+int disk_queue_start(struct disk_queue *q, struct err *err)
+{
+	unsigned n = q->ring ? 1 : THREADS;
+	sigset_t all, before;
+	int r = 0;
+
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	while (q->n_threads < n_threads && r == 0) {
-		r = pthread_create(&q->threads[q->n_threads], NULL, worker, q);
+	while (q->n_threads < n && r == 0) {
+		r = pthread_create(
+			&q->threads[q->n_threads], NULL, q->ring ? ring_worker : worker, q);
 		q->n_threads += r == 0;
 	}
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (r != 0) {
-		disk_queue_free(q);
-		return err_code(err, -r, "start a thread for disk '%s'", disk->path);
-	}
-	*ret = q;
-	return 0;
+	return r == 0 ? 0 : err_code(err, -r, "start a thread for disk '%s'", q->disk->path);
 }
 
 void disk_queue_free(struct disk_queue *q)
 {
 	if (!q)
 		return;
+	disk_queue_drain(q);
 	pthread_mutex_lock(&q->lock);
 	q->stop = true;
 	pthread_cond_broadcast(&q->work);
+	if (q->ring && q->n_threads > 0)
+		ring_stop(q->ring);
 	pthread_mutex_unlock(&q->lock);
 	for (unsigned i = 0; i < q->n_threads; i++)
 		pthread_join(q->threads[i], NULL);
+	ring_free(q->ring);
 	pthread_cond_destroy(&q->work);
 	pthread_cond_destroy(&q->idle);
 	pthread_mutex_destroy(&q->lock);
-	free(q->threads);
 	free(q);
+}
+
+/* What the kernel is not asked for, because it is refused or nothing at all. */
+static bool is_here(const struct disk *disk, const struct disk_request *r)
+{
+	switch (r->op) {
+	case DISK_READ:
+		return disk_check(disk, r->offset, r->iov, r->n_iov, 0, false) < 0;
+	case DISK_WRITE:
+		return disk_check(disk, r->offset, r->iov, r->n_iov, 0, true) < 0;
+	case DISK_DISCARD:
+		return r->len == 0 || disk_check(disk, r->offset, NULL, 0, r->len, true) < 0;
+	case DISK_FLUSH:
+		return disk->readonly;
+	}
+	return true;
 }
 
 void disk_queue_submit(struct disk_queue *q, struct disk_request *r)
 {
-	pthread_mutex_lock(&q->lock);
 	r->next = NULL;
-	*q->last = r;
-	q->last = &r->next;
+	r->here = !q->ring || is_here(q->disk, r);
+	pthread_mutex_lock(&q->lock);
 	q->busy++;
-	pthread_cond_signal(&q->work);
+	if (q->ring) {
+		ring_put(q->ring, r);
+	} else {
+		*q->last = r;
+		q->last = &r->next;
+		pthread_cond_signal(&q->work);
+	}
+	pthread_mutex_unlock(&q->lock);
+}
+
+void disk_queue_go(struct disk_queue *q)
+{
+	if (!q->ring)
+		return;
+	pthread_mutex_lock(&q->lock);
+	ring_go(q->ring);
 	pthread_mutex_unlock(&q->lock);
 }
 
 void disk_queue_drain(struct disk_queue *q)
 {
+	disk_queue_go(q);
 	pthread_mutex_lock(&q->lock);
 	while (q->busy > 0)
 		pthread_cond_wait(&q->idle, &q->lock);

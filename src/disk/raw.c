@@ -88,4 +88,5 @@ const struct disk_format disk_raw = {
 	.write = write_raw,
 	.flush = flush_raw,
 	.discard = discard_raw,
+	.direct = true,
 };

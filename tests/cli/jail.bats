@@ -77,7 +77,7 @@ has() {
 		[ "$(readlink "/proc/$PID/ns/$name")" != "$(readlink "/proc/self/ns/$name")" ]
 	done
 	# Its serial port, its disk, guest memory, what wakes it, and its socket to holm.
-	run bash -c 'readlink "$0"/* | grep -vE "^(pipe:|socket:|anon_inode:\[eventfd\]|/memfd:guest-memory)|^$1$|^$2$|^$3$"' \
+	run bash -c 'readlink "$0"/* | grep -vE "^(pipe:|socket:|anon_inode:\[eventfd\]|anon_inode:\[io_uring\]|/memfd:guest-memory)|^$1$|^$2$|^$3$"' \
 		"/proc/$PID/fd" "$BATS_TEST_TMPDIR/in" "$OUT" "$DISK"
 	assert_output ""
 	[ "$(find "/proc/$PID/fd" -lname 'socket:*' | wc -l)" -eq 1 ]

@@ -119,24 +119,38 @@ static void on_done(struct disk_request *request, int result)
 	pthread_mutex_unlock(&lock);
 }
 
-static void queue(void **state)
+static struct one all[100];
+
+static struct disk_request *request(unsigned i, enum disk_op op, uint64_t offset)
 {
-	cleanup(disk_free) struct disk *d = open_disk(NULL, 0);
-	static struct one all[100];
-	struct disk_queue *q;
-	char sector[512];
+	all[i].iov = (struct iovec){ all[i].data, 512 };
+	all[i].result = 1;
+	all[i].request = (struct disk_request){ .op = op, .offset = offset, .done = on_done };
+	if (op == DISK_READ || op == DISK_WRITE) {
+		all[i].request.iov = &all[i].iov;
+		all[i].request.n_iov = 1;
+	}
+	return &all[i].request;
+}
+
+static int now(struct disk_queue *q, struct disk_request *r)
+{
+	disk_queue_submit(q, r);
+	disk_queue_drain(q);
+	return ((struct one *)r)->result;
+}
+
+static void use_queue(struct disk *d)
+{
+	struct disk_queue *q = disk_queue_new(d);
+	char sector[512], zeroes[512] = "";
 	struct iovec iov = { sector, sizeof(sector) };
 
-	assert_int_equal(disk_queue_new(d, 3, &q, NULL), 0);
+	assert_int_equal(disk_queue_start(q, NULL), 0);
+	n_done = 0;
 	for (unsigned i = 0; i < ARRAY_SIZE(all); i++) {
-		memset(all[i].data, (int)i, 512);
-		all[i].iov = (struct iovec){ all[i].data, 512 };
-		all[i].request = (struct disk_request){ .op = DISK_WRITE,
-			.offset = i == 7 ? SIZE : 512 * i,
-			.iov = &all[i].iov,
-			.n_iov = 1,
-			.done = on_done };
-		disk_queue_submit(q, &all[i].request);
+		memset(all[i].data, (int)i + 1, 512);
+		disk_queue_submit(q, request(i, DISK_WRITE, i == 7 ? SIZE : 512 * i));
 	}
 	disk_queue_drain(q);
 	assert_int_equal(n_done, ARRAY_SIZE(all));
@@ -147,11 +161,59 @@ static void queue(void **state)
 		assert_int_equal(disk_read(d, 512 * i, &iov, 1), 0);
 		assert_memory_equal(sector, all[i].data, 512);
 	}
+	memset(all[3].data, 0, 512);
+	assert_int_equal(now(q, request(3, DISK_READ, 512 * 4)), 0);
+	assert_memory_equal(all[3].data, all[4].data, 512);
+	assert_int_equal(now(q, request(0, DISK_FLUSH, 0)), 0);
+	request(0, DISK_DISCARD, 512 * 8)->len = 1024;
+	assert_int_equal(now(q, &all[0].request), 0);
+	assert_int_equal(now(q, request(0, DISK_DISCARD, 512)), 0); /* of nothing */
+	assert_int_equal(now(q, request(0, DISK_READ, 512 * 9)), 0);
+	assert_memory_equal(all[0].data, zeroes, 512);
+	assert_int_equal(now(q, request(0, DISK_READ, 512 * 10)), 0);
+	assert_memory_equal(all[0].data, all[10].data, 512);
+	/* The file became shorter than the disk. */
+	assert_int_equal(truncate(path, SIZE - 100), 0);
+	assert_int_equal(now(q, request(0, DISK_READ, SIZE - 512)), -EIO);
+	assert_int_equal(truncate(path, SIZE), 0);
 	/* Freeing does what is still waiting. */
-	all[0].request.op = DISK_FLUSH;
-	disk_queue_submit(q, &all[0].request);
+	n_done = 0;
+	disk_queue_submit(q, request(0, DISK_FLUSH, 0));
 	disk_queue_free(q);
-	assert_int_equal(n_done, ARRAY_SIZE(all) + 1);
+	assert_int_equal(n_done, 1);
+}
+
+static void queue_of_the_kernel(void **state)
+{
+	cleanup(disk_free) struct disk *d = open_disk(NULL, 0);
+
+	assert_true(d->format->direct);
+	use_queue(d);
+}
+
+static void queue_of_threads(void **state)
+{
+	cleanup(disk_free) struct disk *d = open_disk(NULL, 0);
+	struct disk_format indirect = *d->format;
+	const struct disk_format *format = d->format;
+
+	indirect.direct = false;
+	d->format = &indirect;
+	use_queue(d);
+	d->format = format;
+}
+
+static void queue_of_a_readonly_disk(void **state)
+{
+	cleanup(disk_free) struct disk *d = open_disk(NULL, DISK_READONLY);
+	struct disk_queue *q = disk_queue_new(d);
+
+	assert_int_equal(disk_queue_start(q, NULL), 0);
+	assert_int_equal(now(q, request(0, DISK_WRITE, 0)), -EROFS);
+	assert_int_equal(now(q, request(0, DISK_DISCARD, 0)), -EROFS);
+	assert_int_equal(now(q, request(0, DISK_FLUSH, 0)), 0);
+	assert_int_equal(now(q, request(0, DISK_READ, 0)), 0);
+	disk_queue_free(q);
 }
 
 int main(void)
@@ -159,7 +221,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(read_write, make_file, remove_file),
 		cmocka_unit_test_setup_teardown(readonly_and_locks, make_file, remove_file),
-		cmocka_unit_test_setup_teardown(queue, make_file, remove_file),
+		cmocka_unit_test_setup_teardown(queue_of_the_kernel, make_file, remove_file),
+		cmocka_unit_test_setup_teardown(queue_of_threads, make_file, remove_file),
+		cmocka_unit_test_setup_teardown(queue_of_a_readonly_disk, make_file, remove_file),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /*
- * virtio-blk (virtio 1.2, 5.2): one queue, whose requests are done by the disk's threads. A request is a header of 16 bytes,
+ * virtio-blk (virtio 1.2, 5.2): one queue, whose requests are done by the disk's queue. A request is a header of 16 bytes,
  * data, and a status byte, which is the last that the device may write.
  */
 #include "device/virtio/blk.h"
@@ -14,7 +14,6 @@
 
 #define BLOCK_ID 2u
 #define CLASS_STORAGE 0x010000u
-#define THREADS 2u
 #define BUDGET 4096u /* requests begun by one notification */
 #define F_SEG_MAX (UINT64_C(1) << 2)
 #define F_RO (UINT64_C(1) << 5)
@@ -205,6 +204,7 @@ static void serve(struct blk *b)
 	while (budget > 0 && !q->broken && b->in_flight < q->size && !virtq_arm(q));
 	if (budget == 0)
 		*(b->in_flight > 0 ? &b->more : &q->broken) = true;
+	disk_queue_go(b->queue);
 	virtio_notify(&b->virtio, 0);
 }
 
@@ -231,10 +231,7 @@ static void on_done(struct disk_request *request, int result)
 
 static void drain(struct virtio *v)
 {
-	struct disk_queue *queue = ((struct blk *)v)->queue;
-
-	if (queue)
-		disk_queue_drain(queue);
+	disk_queue_drain(((struct blk *)v)->queue);
 }
 
 static void put(uint8_t *p, uint64_t value, unsigned bytes)
@@ -262,7 +259,7 @@ static int start_queue(struct device *device, struct err *err)
 {
 	struct blk *b = (struct blk *)device;
 
-	return disk_queue_new(b->disk, THREADS, &b->queue, err);
+	return disk_queue_start(b->queue, err);
 }
 
 static void reset(struct device *device)
@@ -298,6 +295,7 @@ int virtio_blk_new(struct memory *m, struct pci_host *host, struct disk *disk, s
 
 	b->virtio.device.type = &type;
 	b->disk = disk;
+	b->queue = disk_queue_new(disk);
 	features |= disk->readonly ? F_RO : disk->format->discard ? F_DISCARD | F_WRITE_ZEROES : 0;
 	fill_config(b);
 	r = virtio_init(&b->virtio, m, host, &virtio, features, err);
