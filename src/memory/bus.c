@@ -23,6 +23,8 @@ struct map {
 struct bus {
 	pthread_rwlock_t lock;
 	struct map maps[2];
+	bus_bell_fn *bell_fn;
+	void *bell_data;
 };
 
 /* One access as it will be made: all of it in one region, or in none (ops NULL). */
@@ -57,6 +59,42 @@ void bus_region_init(struct bus_region *region, const char *name, enum bus_space
 	};
 }
 
+void bus_region_set_bells(struct bus_region *region, const struct bus_bell *bells, unsigned n)
+{
+	region->bells = bells;
+	region->n_bells = n;
+}
+
+/* With the lock held. */
+static void hang_bells(struct bus *bus, const struct bus_region *r, bool on)
+{
+	for (unsigned i = 0; bus->bell_fn && i < r->n_bells; i++)
+		bus->bell_fn(bus->bell_data, r->base + r->bells[i].offset, r->bells[i].size,
+			r->bells[i].fd, on);
+}
+
+void bus_set_bell_fn(struct bus *bus, bus_bell_fn *fn, void *data)
+{
+	const struct map *map = &bus->maps[BUS_MMIO];
+
+	pthread_rwlock_wrlock(&bus->lock);
+	bus->bell_fn = fn;
+	bus->bell_data = data;
+	for (unsigned i = 0; i < map->n; i++)
+		hang_bells(bus, map->regions[i], true);
+	pthread_rwlock_unlock(&bus->lock);
+}
+
+bool bus_has_bells(struct bus *bus)
+{
+	bool has;
+
+	pthread_rwlock_rdlock(&bus->lock);
+	has = bus->bell_fn;
+	pthread_rwlock_unlock(&bus->lock);
+	return has;
+}
+
 static void remove_region(struct map *map, struct bus_region *region)
 {
 	unsigned i = 0;
@@ -81,10 +119,13 @@ int bus_map(struct bus *bus, struct bus_region *region, uint64_t base)
 	if (!region->mapped && map->n == REGIONS) {
 		r = -ENOSPC;
 	} else {
+		if (region->mapped)
+			hang_bells(bus, region, false);
 		remove_region(map, region);
 		region->base = base;
 		region->mapped = true;
 		map->regions[map->n++] = region;
+		hang_bells(bus, region, true);
 	}
 	pthread_rwlock_unlock(&bus->lock);
 	return r;
@@ -93,6 +134,8 @@ int bus_map(struct bus *bus, struct bus_region *region, uint64_t base)
 void bus_unmap(struct bus *bus, struct bus_region *region)
 {
 	pthread_rwlock_wrlock(&bus->lock);
+	if (region->mapped)
+		hang_bells(bus, region, false);
 	remove_region(&bus->maps[region->space], region);
 	region->mapped = false;
 	pthread_rwlock_unlock(&bus->lock);

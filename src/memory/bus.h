@@ -31,6 +31,16 @@ struct bus_ops {
 	unsigned sizes;
 };
 
+/*
+ * A place in a region to which a write of this size says only that somebody is to look: a cpu that can adds 1 to the
+ * eventfd instead, and the guest goes on at once. Where it cannot, and for other sizes, the write comes to the handler.
+ */
+struct bus_bell {
+	uint64_t offset;
+	unsigned size;
+	int fd; /* an eventfd; stays the device's */
+};
+
 /* In the device's structure; filled in by bus_region_init(). Members are the bus's. */
 struct bus_region {
 	const char *name;
@@ -39,6 +49,8 @@ struct bus_region {
 	const struct bus_ops *ops;
 	void *data;
 	bool mapped;
+	const struct bus_bell *bells;
+	unsigned n_bells;
 };
 
 struct bus *bus_new(void);
@@ -47,6 +59,16 @@ DEFINE_CLEANUP(bus_free, struct bus *);
 
 void bus_region_init(struct bus_region *region, const char *name, enum bus_space space,
 	uint64_t size, const struct bus_ops *ops, void *data);
+/* Before it is mapped; MMIO only. The array stays the device's, and lives as long as the region. */
+void bus_region_set_bells(struct bus_region *region, const struct bus_bell *bells, unsigned n);
+
+/* By a cpu that knows bells: called for each place as it appears and goes, those that are there already at once. What
+ * it cannot do it leaves. It must not call the bus. fn NULL: the cpu goes. */
+typedef void bus_bell_fn(void *data, uint64_t address, unsigned size, int fd, bool on);
+void bus_set_bell_fn(struct bus *bus, bus_bell_fn *fn, void *data);
+/* Whether bells ring here: then who has some must listen to them. */
+bool bus_has_bells(struct bus *bus);
+
 /*
  * Makes it answer at base, or moves it there. Of overlapping regions the one mapped last answers, and what
  * it covers answers again when it is gone. An aligned access goes to who answers at its first byte, whole

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -284,6 +285,28 @@ static void mapped_registers(void **state)
 	expect("mmio", 1, "m");
 }
 
+/* The same, with a bell at a place that it writes to: a cpu that knows bells rings it, others leave it to the handler. */
+static void bells(void **state)
+{
+	cleanup(guest_free) struct guest *g = guest_new("mmio", 1);
+	cleanup(fd_close) int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	const struct bus_bell bell = { .offset = 0x811, .size = 2, .fd = fd };
+	bool rings = bus_has_bells(g->memory->bus);
+	uint64_t count = 0;
+
+	bus_unmap(g->memory->bus, &g->echo);
+	bus_region_set_bells(&g->echo, &bell, 1);
+	bus_map(g->memory->bus, &g->echo, ECHO);
+	if (run_for(g, 0) != CPU_EXIT_KICK)
+		wrong("it stopped, after \"%s\"", g->text);
+	/* What was written there is nowhere to be read, and the guest notices. */
+	if (g->value != (rings ? 1 : 0))
+		wrong("ended with %d", g->value);
+	assert_int_equal(read(fd, &count, sizeof(count)), rings ? (int)sizeof(count) : -1);
+	assert_int_equal(count, rings);
+	bus_unmap(g->memory->bus, &g->echo);
+}
+
 static void triple_fault(void **state)
 {
 	cleanup(guest_free) struct guest *g = guest_new("triple", 1);
@@ -370,6 +393,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(interrupts),
 		cmocka_unit_test(second_processor),
 		cmocka_unit_test(mapped_registers),
+		cmocka_unit_test(bells),
 		cmocka_unit_test(triple_fault),
 		cmocka_unit_test(dirty_log),
 		cmocka_unit_test(stop_and_state),

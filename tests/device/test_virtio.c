@@ -28,9 +28,23 @@ struct fixture {
 	struct levels levels;
 	char path[64];
 	uint16_t available;
+	uint64_t bell_address; /* of a cpu that knows bells; 0: none */
+	int bell;
 };
 
-static void start(struct fixture *f, bool readonly)
+/* What such a cpu does: it remembers. */
+static void set_bell(void *data, uint64_t address, unsigned size, int fd, bool on)
+{
+	struct fixture *f = data;
+
+	assert_int_equal(size, 2);
+	if (!on)
+		assert_int_equal(f->bell_address, address);
+	f->bell_address = on ? address : 0;
+	f->bell = on ? fd : -1;
+}
+
+static void make(struct fixture *f, bool readonly, bool starts)
 {
 	struct disk *disk = NULL;
 	int fd;
@@ -44,10 +58,16 @@ static void start(struct fixture *f, bool readonly)
 	f->host = pci_host_new(f->m);
 	assert_int_equal(disk_open(f->path, NULL, readonly ? DISK_READONLY : 0, &disk, NULL), 0);
 	assert_int_equal(virtio_blk_new(f->m, f->host, disk, &f->blk, NULL), 0);
-	assert_int_equal(device_start(f->blk, NULL), 0);
+	if (starts)
+		assert_int_equal(device_start(f->blk, NULL), 0);
 	put32(f->m, 0, PCI_ECAM + 0x8010, BAR);
 	put32(f->m, 0, PCI_ECAM + 0x8014, 0);
 	vcpu_write(&f->m->vcpus[0], PCI_ECAM + 0x8004, 6, 2);
+}
+
+static void start(struct fixture *f, bool readonly)
+{
+	make(f, readonly, true);
 }
 
 static void finish(struct fixture *f)
@@ -102,7 +122,10 @@ static void offer(struct fixture *f, uint16_t head)
 	memory_write(f->m, AVAIL + 4 + 2 * (f->available % N), &head, 2);
 	f->available++;
 	memory_write(f->m, AVAIL + 2, &f->available, 2);
-	put(f, 0x3000, 0, 2);
+	if (f->bell_address == BAR + 0x3000)
+		assert_int_equal(write(f->bell, &(uint64_t){ 1 }, 8), 8);
+	else
+		put(f, 0x3000, 0, 2);
 }
 
 static uint16_t used_index(struct fixture *f)
@@ -236,6 +259,37 @@ static void with_event_index(void **state)
 	requests(true);
 }
 
+static void bells(void **state)
+{
+	struct fixture f;
+
+	make(&f, false, false);
+	/* They are hung where the device is, and move with it. */
+	bus_set_bell_fn(f.m->bus, set_bell, &f);
+	assert_int_equal(f.bell_address, BAR + 0x3000);
+	put32(f.m, 0, PCI_ECAM + 0x8010, BAR + 0x100000);
+	assert_int_equal(f.bell_address, BAR + 0x103000);
+	put32(f.m, 0, PCI_ECAM + 0x8010, BAR);
+	assert_int_equal(f.bell_address, BAR + 0x3000);
+	vcpu_write(&f.m->vcpus[0], PCI_ECAM + 0x8004, 4, 2);
+	assert_int_equal(f.bell_address, 0);
+	vcpu_write(&f.m->vcpus[0], PCI_ECAM + 0x8004, 6, 2);
+	assert_int_equal(device_start(f.blk, NULL), 0);
+	ready(&f, true);
+	for (unsigned i = 0; i < 20; i++)
+		assert_int_equal(request(&f, i % 2, i, 512, false), 0);
+	/* One that is not ready does not look. */
+	put(&f, 0x14, 0, 1);
+	assert_int_equal(write(f.bell, &(uint64_t){ 1 }, 8), 8);
+	ready(&f, false);
+	assert_int_equal(request(&f, 0, 0, 512, true), 0);
+	/* Other sizes come to the handler. */
+	assert_int_equal(used_index(&f), 1);
+	put(&f, 0x3000, 0, 4);
+	finish(&f);
+	assert_int_equal(f.bell_address, 0);
+}
+
 static void readonly(void **state)
 {
 	struct fixture f;
@@ -342,6 +396,7 @@ int main(void)
 		cmocka_unit_test(negotiation),
 		cmocka_unit_test(without_event_index),
 		cmocka_unit_test(with_event_index),
+		cmocka_unit_test(bells),
 		cmocka_unit_test(readonly),
 		cmocka_unit_test(broken_rings),
 		cmocka_unit_test(hostile),

@@ -19,6 +19,7 @@
 
 #include "base/alloc.h"
 #include "base/fd.h"
+#include "memory/bus.h"
 #include "memory/clock.h"
 #include "memory/irq.h"
 
@@ -131,6 +132,18 @@ static void send_msi(void *data, uint64_t address, uint32_t value)
 
 static const struct irq_sink sink = { set_line, send_msi };
 
+/* A bell that KVM does not take rings by an exit. */
+static void set_bell(void *data, uint64_t address, unsigned size, int fd, bool on)
+{
+	struct cpu *cpu = data;
+	struct kvm_ioeventfd bell = { .addr = address,
+		.len = size,
+		.fd = fd,
+		.flags = on ? 0 : KVM_IOEVENTFD_FLAG_DEASSIGN };
+
+	ioctl(cpu->vm, KVM_IOEVENTFD, &bell);
+}
+
 /* Lines 0-15 to the PICs and the IOAPIC, the rest to the IOAPIC only. Line 2 is the PICs' cascade. */
 static int set_routing(struct cpu *cpu, struct err *err)
 {
@@ -180,6 +193,7 @@ static void close_cpu(struct cpu *cpu)
 {
 	if (!cpu)
 		return;
+	bus_set_bell_fn(cpu->memory->bus, NULL, NULL);
 	fd_close(cpu->vm);
 	fd_close(cpu->kvm);
 	free(cpu);
@@ -215,6 +229,8 @@ static int open_cpu(
 		return r;
 	sigaction(KICK_SIGNAL, &action, NULL);
 	irqs_add_sink(memory->irqs, &sink, cpu);
+	if (ioctl(cpu->kvm, KVM_CHECK_EXTENSION, KVM_CAP_IOEVENTFD) > 0)
+		bus_set_bell_fn(memory->bus, set_bell, cpu);
 	*ret = take(cpu);
 	return 0;
 }

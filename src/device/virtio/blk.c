@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "device/virtio/virtio.h"
+#include "device/virtio/bell.h"
 #include "disk/queue.h"
 
 #define BLOCK_ID 2u
@@ -259,7 +259,9 @@ static int start_queue(struct device *device, struct err *err)
 {
 	struct blk *b = (struct blk *)device;
 
-	return disk_queue_start(b->queue, err);
+	int r = disk_queue_start(b->queue, err);
+
+	return r < 0 ? r : bell_start(&b->virtio, err);
 }
 
 static void reset(struct device *device)
@@ -271,6 +273,7 @@ static void destroy(struct device *device)
 {
 	struct blk *b = (struct blk *)device;
 
+	bell_free(&b->virtio);
 	disk_queue_free(b->queue);
 	virtio_finish(&b->virtio);
 	disk_flush(b->disk);
@@ -299,6 +302,8 @@ int virtio_blk_new(struct memory *m, struct pci_host *host, struct disk *disk, s
 	features |= disk->readonly ? F_RO : disk->format->discard ? F_DISCARD | F_WRITE_ZEROES : 0;
 	fill_config(b);
 	r = virtio_init(&b->virtio, m, host, &virtio, features, err);
+	if (r == 0)
+		r = bell_new(&b->virtio, err);
 	if (r < 0) {
 		destroy(&b->virtio.device);
 		return r;

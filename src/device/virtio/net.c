@@ -13,7 +13,7 @@
 
 #include "base/alloc.h"
 #include "base/fd.h"
-#include "device/virtio/virtio.h"
+#include "device/virtio/bell.h"
 
 #define NET_ID 1u
 #define CLASS_NETWORK 0x020000u
@@ -328,7 +328,7 @@ static int start_thread(struct device *device, struct err *err)
 	int r = virtio_thread(&n->thread, thread, n, err);
 
 	n->has_thread = r == 0;
-	return r;
+	return r < 0 ? r : bell_start(&n->virtio, err);
 }
 
 static void reset(struct device *device)
@@ -340,6 +340,7 @@ static void destroy(struct device *device)
 {
 	struct net *n = (struct net *)device;
 
+	bell_free(&n->virtio);
 	if (n->has_thread) {
 		virtio_lock(&n->virtio);
 		n->stop = true;
@@ -396,6 +397,8 @@ int virtio_net_new(struct memory *m, struct pci_host *host, struct net_backend *
 	r = virtio_init(&n->virtio, m, host, &virtio, features_of(backend), err);
 	if (r == 0 && n->wake < 0)
 		r = err_errno(err, "make an event descriptor");
+	if (r == 0)
+		r = bell_new(&n->virtio, err);
 	if (r < 0) {
 		destroy(&n->virtio.device);
 		return r;

@@ -323,20 +323,30 @@ static uint64_t read_bar(void *data, uint64_t offset, unsigned size)
 	return value;
 }
 
+void virtio_notified(struct virtio *v, unsigned queue)
+{
+	virtio_lock(v);
+	if (queue < v->type->n_queues && v->status & DRIVER_OK && !v->resetting &&
+		pci_is_master(&v->pci))
+		v->type->notify(v, queue);
+	virtio_unlock(v);
+}
+
 static void write_bar(void *data, uint64_t offset, uint64_t value, unsigned size)
 {
 	struct virtio *v = data;
-	unsigned at = offset % PAGE, queue = at / 4;
+	unsigned at = offset % PAGE;
 
+	if (offset >= VIRTIO_NOTIFY) {
+		virtio_notified(v, at / VIRTIO_NOTIFY_BYTES);
+		return;
+	}
 	virtio_lock(v);
 	if (offset / PAGE == 0)
 		write_common(v, at, value);
 	else if (offset / PAGE == 2 && at + size <= VIRTIO_CONFIG && v->type->configure &&
 		 !v->resetting)
 		v->type->configure(v, at, value, size);
-	else if (offset / PAGE == 3 && queue < v->type->n_queues && v->status & DRIVER_OK &&
-		 !v->resetting && pci_is_master(&v->pci))
-		v->type->notify(v, queue);
 	virtio_unlock(v);
 }
 
@@ -354,7 +364,7 @@ static unsigned add_capability(
 		c[12 + i] = (uint8_t)(len >> 8 * i);
 	}
 	if (what == NOTIFY)
-		c[16] = 4; /* bytes a queue */
+		c[16] = VIRTIO_NOTIFY_BYTES;
 	return at;
 }
 
@@ -373,7 +383,7 @@ int virtio_init(struct virtio *v, struct memory *m, struct pci_host *host,
 	add_capability(v, COMMON, 0, COMMON_END, 0);
 	add_capability(v, ISR, PAGE, 1, 0);
 	add_capability(v, DEVICE, 2 * PAGE, VIRTIO_CONFIG, 0);
-	add_capability(v, NOTIFY, 3 * PAGE, 4 * VIRTIO_QUEUES, 4);
+	add_capability(v, NOTIFY, VIRTIO_NOTIFY, VIRTIO_NOTIFY_BYTES * VIRTIO_QUEUES, 4);
 	pci_set_window(&v->pci, add_capability(v, WINDOW, 0, 0, 4));
 	pci_add_bar(&v->pci, 0, true, 4 * PAGE, "virtio", &ops, v);
 	pci_add_msix(&v->pci, 2, type->n_queues + 1);

@@ -15,6 +15,10 @@
 #define VIRTIO_CONFIG 64u
 #define VIRTIO_F_VERSION_1 32
 
+/* Where in BAR 0 a driver notifies. */
+#define VIRTIO_NOTIFY 0x3000u
+#define VIRTIO_NOTIFY_BYTES 4u /* a queue */
+
 struct virtio;
 
 struct virtio_type {
@@ -47,6 +51,7 @@ struct virtio {
 	bool resetting;
 	struct virtq queues[VIRTIO_QUEUES];
 	uint8_t config[VIRTIO_CONFIG]; /* read by the driver */
+	struct bell *bell;             /* bell.h; NULL: notifications come in the vCPUs' threads */
 };
 
 /* features: the device's own; the transport's and the ring's are added. */
@@ -68,6 +73,8 @@ static inline void virtio_unlock(struct virtio *v)
 	pthread_mutex_unlock(&v->lock);
 }
 
+/* The driver says that it put something into a queue, which may not be there. Without the lock. */
+void virtio_notified(struct virtio *v, unsigned queue);
 /* With the lock held: tells the driver of what was pushed, if it wants to know; or that its ring is broken. */
 void virtio_notify(struct virtio *v, unsigned queue);
 /* With the lock held: `config` was changed, which the driver is told. */
