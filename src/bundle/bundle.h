@@ -145,7 +145,7 @@ struct bundle_hugepage {
 };
 
 struct bundle_pids {
-	int64_t *limit; /* 0 or -1: unlimited, by caller */
+	int64_t *limit; /* -1: unlimited; 0 is taken as 1 */
 };
 
 struct bundle_resources {
@@ -204,6 +204,7 @@ struct bundle_linux {
 	char *mount_label;
 	struct bundle_memory_policy *memory_policy; /* or NULL */
 	json_t *intel_rdt, *personality, *time_offsets;
+	json_t *net_devices; /* name on the host -> {"name": in the container, or the same} */
 };
 
 /* One address on one network. The supervisor has reserved it; the engine makes the link. */

@@ -422,6 +422,43 @@ static int check_paths(char *const *paths, const char *where, struct err *err)
 	return 0;
 }
 
+/* IFNAMSIZ less one; what the kernel takes as a name (dev_valid_name). */
+static bool is_link_name(const char *s)
+{
+	return !s || (*s && strlen(s) <= 15 && !strpbrk(s, "/: \t\n") && strcmp(s, ".") != 0 &&
+			     strcmp(s, "..") != 0);
+}
+
+static int check_net_devices(const struct bundle_linux *l, struct err *err)
+{
+	bool own = false;
+	const char *name;
+	json_t *device;
+
+	if (!l->net_devices)
+		return 0;
+	for (size_t i = 0; i < l->namespaces.n; i++)
+		own |= strcmp(item(struct bundle_namespace, l->namespaces, i)->type, "network") ==
+		       0;
+	if (!json_is_object(l->net_devices))
+		return err_set(err, EINVAL, "linux.netDevices: expected an object");
+	if (json_object_size(l->net_devices) && !own)
+		return err_set(err, EINVAL,
+			"linux.netDevices: unable to move network devices without a NET namespace");
+	json_object_foreach (l->net_devices, name, device) {
+		const json_t *inside = json_object_get(device, "name");
+		const char *given = json_string_value(inside);
+		if (!json_is_object(device) || (inside && !json_is_string(inside)))
+			return err_set(err, EINVAL,
+				"linux.netDevices.%.15s: expected an object with a name", name);
+		if (!is_link_name(name) || (given && *given && !is_link_name(given)))
+			return err_set(err, EINVAL,
+				"linux.netDevices: invalid network device name \"%s\"",
+				is_link_name(name) ? given : name);
+	}
+	return 0;
+}
+
 static int check_linux(const struct bundle_linux *l, struct err *err)
 {
 	int r = check_namespaces(l, err);
@@ -442,6 +479,8 @@ static int check_linux(const struct bundle_linux *l, struct err *err)
 		r = check_paths(l->masked_paths, "maskedPaths", err);
 	if (r == 0)
 		r = check_paths(l->readonly_paths, "readonlyPaths", err);
+	if (r == 0)
+		r = check_net_devices(l, err);
 	if (r < 0)
 		return r;
 	if (l->cgroups_path && has_dotdot(l->cgroups_path))
@@ -453,13 +492,6 @@ static int check_linux(const struct bundle_linux *l, struct err *err)
 		return err_set(err, EINVAL, "linux.rootfsPropagation: unknown mode '%s'",
 			l->rootfs_propagation);
 	return 0;
-}
-
-/* IFNAMSIZ less one; what the kernel takes as a name (dev_valid_name). */
-static bool is_link_name(const char *s)
-{
-	return !s || (*s && strlen(s) <= 15 && !strpbrk(s, "/: \t\n") && strcmp(s, ".") != 0 &&
-			     strcmp(s, "..") != 0);
 }
 
 static int check_holm(const struct bundle_holm *h, struct err *err)

@@ -1,5 +1,5 @@
 /*
- * The bundle's records: which member of OCI runtime-spec 1.2's config.json goes to which member of
+ * The bundle's records: which member of OCI runtime-spec 1.3's config.json goes to which member of
  * struct bundle. Order as in the specification (config.md, config-linux.md). Members that the
  * specification requires and whose zero means something are always written.
  */
@@ -334,6 +334,7 @@ static const struct record_field bundle_linux_fields[] = {
 	RECORD(T, intel_rdt, "intelRdt", RECORD_JSON),
 	RECORD(T, personality, "personality", RECORD_JSON),
 	RECORD(T, time_offsets, "timeOffsets", RECORD_JSON),
+	RECORD(T, net_devices, "netDevices", RECORD_JSON),
 	RECORD_END,
 };
 #undef T

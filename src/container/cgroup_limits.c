@@ -324,10 +324,11 @@ static int apply_pids(struct limits *l, const struct bundle_pids *p)
 {
 	char text[VALUE] = "max";
 
-	if (!p->limit || (*p->limit <= 0 && l->g->fresh))
+	if (!p->limit || (*p->limit < 0 && l->g->fresh))
 		return 0;
-	if (*p->limit > 0)
-		snprintf(text, sizeof(text), "%" PRId64, *p->limit);
+	/* None at all is one, for there is the first process: runc's choice, since systemd knows no 0. */
+	if (*p->limit >= 0)
+		snprintf(text, sizeof(text), "%" PRId64, *p->limit ? *p->limit : 1);
 	return set(l, CG_PIDS, "pids.max", "pids.max", text, "pids limit %s", text);
 }
 

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/keyctl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -173,10 +174,20 @@ static int create(const struct container_setup *s, struct err *err)
 	return r < 0 ? err_code(err, r, "report to the parent") : 0;
 }
 
+static void leave(int signo)
+{
+	_exit(128 + signo);
+}
+
 static int wait_for_start(const struct container_setup *s)
 {
+	static const int signals[] = { SIGHUP, SIGINT, SIGTERM };
 	int conn;
 
+	/* The first process of a pid namespace hears only what it has a handler for, and there is no program
+	 * yet that could have one. execve takes these away. */
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+		signal(signals[i], leave);
 	do
 		conn = accept4(s->start, NULL, NULL, SOCK_CLOEXEC);
 	while (conn < 0 && (errno == EINTR || errno == ECONNABORTED));

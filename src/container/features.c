@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "container/capability.h"
+#include "container/memory_policy.h"
 #include "container/mount.h"
 #include "container/namespace.h"
 
@@ -77,25 +78,29 @@ static json_t *seccomp_features(void)
 		"knownFlags", known, "supportedFlags", supported);
 }
 
+static json_t *names(const char *(*name)(size_t i))
+{
+	json_t *j = json_array();
+	const char *s;
+
+	for (size_t i = 0; (s = name(i)); i++)
+		json_array_append_new(j, json_string(s));
+	return j;
+}
+
 json_t *container_features(void)
 {
 	const struct scmp_version *v = seccomp_version();
 	char version[32];
-	json_t *namespaces = json_array(), *capabilities = json_array(), *options = json_array();
-	const char *name;
 
-	for (size_t i = 0; (name = namespace_type(i)); i++)
-		json_array_append_new(namespaces, json_string(name));
-	for (size_t i = 0; (name = capability_name(i)); i++)
-		json_array_append_new(capabilities, json_string(name));
-	for (size_t i = 0; (name = mount_option_name(i)); i++)
-		json_array_append_new(options, json_string(name));
 	snprintf(version, sizeof(version), "%u.%u.%u", v->major, v->minor, v->micro);
 	return json_pack("{s:o, s:{s:o, s:o, s:{s:b, s:b, s:b, s:b, s:b}, s:o, s:{s:b}, s:{s:b},"
-			 " s:{s:b}, s:{s:{s:b}}}, s:{s:s}}",
-		"mountOptions", options, "linux", "namespaces", namespaces, "capabilities",
-		capabilities, "cgroup", "v1", 1, "v2", 1, "systemd", 0, "systemdUser", 0, "rdma", 1,
-		"seccomp", seccomp_features(), "apparmor", "enabled", 1, "selinux", "enabled", 1,
-		"intelRdt", "enabled", 0, "mountExtensions", "idmap", "enabled", 1, "annotations",
-		"io.github.seccomp.libseccomp.version", version);
+			 " s:{s:b}, s:{s:{s:b}}, s:{s:o, s:o}, s:{s:b}}, s:{s:s}}",
+		"mountOptions", names(mount_option_name), "linux", "namespaces",
+		names(namespace_type), "capabilities", names(capability_name), "cgroup", "v1", 1,
+		"v2", 1, "systemd", 0, "systemdUser", 0, "rdma", 1, "seccomp", seccomp_features(),
+		"apparmor", "enabled", 1, "selinux", "enabled", 1, "intelRdt", "enabled", 0,
+		"mountExtensions", "idmap", "enabled", 1, "memoryPolicy", "modes",
+		names(memory_policy_mode), "flags", names(memory_policy_flag), "netDevices",
+		"enabled", 1, "annotations", "io.github.seccomp.libseccomp.version", version);
 }

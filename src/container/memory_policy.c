@@ -33,6 +33,16 @@ static const struct {
 	{ "MPOL_F_NUMA_BALANCING", 1 << 13 },
 };
 
+const char *memory_policy_mode(size_t i)
+{
+	return i < ARRAY_SIZE(modes) ? modes[i].name : NULL;
+}
+
+const char *memory_policy_flag(size_t i)
+{
+	return i < ARRAY_SIZE(flags) ? flags[i].name : NULL;
+}
+
 static int parse_nodes(const char *s, struct memory_policy *p, unsigned *ret_n, struct err *err)
 {
 	const char *all = s;

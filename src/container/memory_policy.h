@@ -16,5 +16,8 @@ struct memory_policy {
 /* In the parent. NULL leaves *ret as it is. */
 int memory_policy_parse(
 	const struct bundle_memory_policy *b, struct memory_policy *ret, struct err *err);
+/* All that are known here; NULL after the last. */
+const char *memory_policy_mode(size_t i);
+const char *memory_policy_flag(size_t i);
 /* In the child; kept over execve. 0 or -errno. */
 int memory_policy_set(const struct memory_policy *p);

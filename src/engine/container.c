@@ -33,6 +33,24 @@ static void detach_all(struct links *l, pid_t pid)
 		link_detach(list->items[--l->attached], pid, NULL);
 }
 
+static int move_devices(const struct bundle *b, pid_t pid, struct err *err)
+{
+	json_t *devices = b->linux_.net_devices, *device;
+	const char *name;
+	int r;
+
+	if (json_object_size(devices) && rootless())
+		return err_set(err, ENOTSUP,
+			"linux.netDevices: network devices are not supported for rootless containers");
+	json_object_foreach (devices, name, device) {
+		const char *inside = json_string_value(json_object_get(device, "name"));
+		r = link_move(name, inside && *inside ? inside : name, pid, err);
+		if (r < 0)
+			return err_wrap(err, "linux.netDevices");
+	}
+	return 0;
+}
+
 /* Before the caller's own step, which may want to see the links. */
 static int connect_links(void *data, pid_t pid, struct err *err)
 {
@@ -50,6 +68,8 @@ static int connect_links(void *data, pid_t pid, struct err *err)
 				l->attached++;
 		}
 	}
+	if (r == 0)
+		r = move_devices(b, pid, err);
 	return r == 0 && l->args->on_namespaces ? l->args->on_namespaces(l->args->data, pid, err)
 						: r;
 }

@@ -102,6 +102,10 @@ int link_attach(const struct bundle_endpoint *ep, pid_t pid, struct err *err);
 int link_detach(const struct bundle_endpoint *ep, pid_t pid, struct err *err);
 /* Makes the gateways of an attached endpoint the default routes, in place of any others. */
 int link_make_default(const struct bundle_endpoint *ep, pid_t pid, struct err *err);
+/* Moves a link of the host's to the network namespace of pid, under a new name, and sets it up there; hardware
+ * address, MTU and global addresses stay. It is not moved back when the instance ends: what the kernel does
+ * with it depends on its kind (network_namespaces(7)). No database. */
+int link_move(const char *name, const char *new_name, pid_t pid, struct err *err);
 /* Sets `lo` up in a network namespace. */
 int link_loopback_up(pid_t pid, struct err *err);
 /* Counters of all links but lo, read inside the namespace of pid. */

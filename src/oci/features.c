@@ -8,7 +8,7 @@ json_t *oci_features(void)
 	json_t *j = engine_container.features();
 
 	json_object_set_new(j, "ociVersionMin", json_string("1.0.0"));
-	json_object_set_new(j, "ociVersionMax", json_string("1.2.1"));
+	json_object_set_new(j, "ociVersionMax", json_string("1.3.0"));
 	json_object_set_new(j, "hooks",
 		json_pack("[s, s, s, s, s, s]", "prestart", "createRuntime", "createContainer",
 			"startContainer", "poststart", "poststop"));

@@ -119,7 +119,7 @@ json_t *oci_spec(bool rootless)
 		json_array_append_new(
 			list, mount_json(rootless && is_sys ? &host_sys : &mounts[i], rootless));
 	}
-	return json_pack("{s:s, s:o, s:{s:s, s:b}, s:s, s:o, s:o}", "ociVersion", "1.2.1",
+	return json_pack("{s:s, s:o, s:{s:s, s:b}, s:s, s:o, s:o}", "ociVersion", "1.3.0",
 		"process", process(), "root", "path", "rootfs", "readonly", 1, "hostname", "holm",
 		"mounts", list, "linux", linux_json(rootless));
 }

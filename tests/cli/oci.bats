@@ -9,7 +9,7 @@ setup_file() {
 	export BUNDLE_ROOTFS=$HOLM_ROOT/rootfs
 	mkdir -p "$BUNDLE_ROOTFS"/{bin,proc,sys,dev,tmp,etc}
 	cp "$(command -v busybox)" "$BUNDLE_ROOTFS/bin/busybox"
-	for applet in sh sleep cat ls id echo true false env touch stty ps kill; do
+	for applet in sh sleep cat ls id echo true false env touch stty ps kill ip; do
 		ln "$BUNDLE_ROOTFS/bin/busybox" "$BUNDLE_ROOTFS/bin/$applet"
 	done
 }
@@ -293,6 +293,87 @@ status_is() {
 	config '.process.env += ["A=1", "A=2", "HOME="] | .process.args = ["env"]'
 	run oci run "$ID"
 	[[ $output == *A=2* && $output != *A=1* && $output == *HOME=/* ]]
+}
+
+receive() { # SOCKET tty|SIGNAL: in the background, listening already
+	"$BATS_TEST_DIRNAME/receive.py" "$@" > received 3>&- &
+	RECEIVER=$!
+	eventually test -S "$1"
+}
+
+@test "the terminal goes to --console-socket" {
+	config '.process.terminal = true | .process.args = ["sh", "-c", "echo shown; stty size"] |
+		.process.consoleSize = {height: 31, width: 107}'
+	run oci create "$ID"
+	assert_status 1
+	assert_match 'cannot allocate tty if runc will detach without setting console socket'
+	receive socket tty
+	oci create --console-socket socket "$ID"
+	[ "$(cat received)" = /dev/ptmx ]
+	oci start "$ID"
+	wait "$RECEIVER"
+	[ "$(tr -d '\r' < received)" = $'/dev/ptmx\nshown\n31 107' ]
+}
+
+@test "a descriptor of the process goes to --pidfd-socket" {
+	receive first SIGTERM
+	oci create --pidfd-socket first "$ID" < /dev/null > /dev/null
+	wait "$RECEIVER"
+	# Not even started, it does not survive what would end a program.
+	eventually status_is stopped
+	oci delete "$ID"
+	oci run -d "$ID" < /dev/null > /dev/null
+	receive second SIGKILL
+	run oci exec --pidfd-socket second "$ID" sleep 1000
+	assert_status 137
+	wait "$RECEIVER"
+	status_is running
+}
+
+is_gone() {
+	! ip link show "$1"
+}
+
+@test "linux.netDevices: a link moves in with its addresses, MTU and hardware address" {
+	local link=holmt$RANDOM
+	ip link add "$link" type veth peer name "p$link"
+	ip link set "$link" mtu 1789 address 00:11:22:33:44:55
+	ip address add 169.254.169.77/32 dev "$link"
+	ip address add 127.0.0.33/8 scope host dev "$link"
+	ip -6 address add fd00:7::7/64 dev "$link" nodad
+	config --arg link "$link" '.linux.netDevices = {($link): {name: "inside0"}} |
+		.process.args = ["ip", "address", "show", "dev", "inside0"]'
+	run oci run "$ID"
+	assert_status 0
+	assert_match 'inside0.*UP.* mtu 1789 '
+	assert_match 'link/ether 00:11:22:33:44:55 '
+	assert_match 'inet 169.254.169.77/32 scope global'
+	assert_match 'inet6 fd00:7::7/64 scope global'
+	[[ $output != *127.0.0.33* ]]
+	# It went with the namespace.
+	eventually is_gone "p$link"
+
+	run oci run "$ID"
+	assert_status 1
+	assert_match "link not found for interface $link on runtime namespace"
+	config '.linux.netDevices = {"a/b": {}}'
+	run oci run "$ID"
+	assert_status 1
+	assert_match 'invalid network device name ..a/b'
+	config '.linux.netDevices = {eth0: {}} | del(.linux.namespaces[] | select(.type == "network"))'
+	run oci run "$ID"
+	assert_status 1
+	assert_match 'unable to move network devices without a NET namespace'
+}
+
+@test "pids.limit: 0 leaves room for one process, -1 for any number" {
+	config '.linux.resources.pids.limit = 0'
+	oci run -d "$ID" < /dev/null > /dev/null
+	[ "$(oci events --stats "$ID" | jq .data.pids.limit)" = 1 ]
+	oci delete -f "$ID"
+	config '.linux.resources.pids.limit = -1'
+	oci run -d "$ID" < /dev/null > /dev/null
+	[ "$(oci events --stats "$ID" | jq .data.pids.limit)" = 0 ]
 }
 
 @test "memory policy, and one that makes no sense" {

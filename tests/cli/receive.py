@@ -1,0 +1,30 @@
+#!/usr/bin/env python3
+"""Waits at a socket for the descriptor that a runtime sends there: receive.py SOCKET tty|SIGNAL
+
+tty: prints the name that came with it, then all that is written on the terminal until it is closed.
+SIGNAL (its name): sends it to the process that the descriptor stands for, and prints the name.
+"""
+import os
+import signal
+import socket
+import sys
+
+path, what = sys.argv[1:]
+listener = socket.socket(socket.AF_UNIX)
+# Whole at the first sight of it, for whoever waits for the file to be there.
+listener.bind(path + ".new")
+listener.listen()
+os.rename(path + ".new", path)
+listener.settimeout(60)
+connection = listener.accept()[0]
+name, descriptors, _, _ = socket.recv_fds(connection, 4096, 1)
+print(name.decode(), flush=True)
+fd = descriptors[0]
+if what == "tty":
+    try:
+        while data := os.read(fd, 4096):
+            sys.stdout.buffer.write(data)
+    except OSError:
+        pass  # EIO: nobody has the other end any more
+else:
+    signal.pidfd_send_signal(fd, getattr(signal, what))
