@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/alloc.h"
 #include "base/ident.h"
@@ -238,6 +239,19 @@ static int parse_value(const struct record_field *f, json_t *j, void *at, struct
 	}
 }
 
+/* Most of those who read and write such documents are in Go, which passes over case. Not worth a search for
+ * what may be absent. */
+static json_t *find_required(json_t *j, const char *name)
+{
+	const char *key;
+	json_t *v;
+
+	json_object_foreach (j, key, v)
+		if (strcasecmp(key, name) == 0 && !json_is_null(v))
+			return v;
+	return NULL;
+}
+
 int record_parse(const struct record_field *fields, json_t *j, void *obj, struct err *err)
 {
 	if (!json_is_object(j))
@@ -245,6 +259,8 @@ int record_parse(const struct record_field *fields, json_t *j, void *obj, struct
 	for (const struct record_field *f = fields; f->type; f++) {
 		json_t *member = json_object_get(j, f->name);
 		int r = 0;
+		if ((!member || json_is_null(member)) && f->flags & RECORD_REQUIRED)
+			member = find_required(j, f->name);
 		if (member && !json_is_null(member))
 			r = parse_value(f, member, (char *)obj + f->offset, err);
 		else if (f->flags & RECORD_REQUIRED)

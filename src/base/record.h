@@ -40,7 +40,7 @@ enum record_type {
 	RECORD_JSON, /* json_t *, kept as it is */
 };
 
-#define RECORD_REQUIRED 1u
+#define RECORD_REQUIRED 1u /* found in any case of letters */
 #define RECORD_ALWAYS 2u
 
 struct record_field {

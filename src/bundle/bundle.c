@@ -1,5 +1,5 @@
 /*
- * Reader and writer of OCI runtime-spec 1.2 config.json. bundle_fields.c says which member goes
+ * Reader and writer of OCI runtime-spec 1.3 config.json. bundle_fields.c says which member goes
  * where, bundle_check.c which values make sense; whatever bundle_parse() returns has passed both.
  */
 #include "bundle/bundle.h"
@@ -12,6 +12,16 @@
 #include "bundle/bundle_check.h"
 #include "bundle/bundle_fields.h"
 
+/* An empty list is a list as well, where its absence stands for something else. */
+static void note_empty_lists(const json_t *j, struct bundle *b)
+{
+	const json_t *seccomp = json_object_get(json_object_get(j, "linux"), "seccomp");
+	const json_t *flags = json_object_get(seccomp, "flags");
+
+	if (b->linux_.seccomp && json_is_array(flags) && json_array_size(flags) == 0)
+		b->linux_.seccomp->no_flags = true;
+}
+
 int bundle_parse(json_t *j, struct bundle **ret, struct err *err)
 {
 	cleanup(bundle_free) struct bundle *b = xnew(struct bundle);
@@ -23,6 +33,7 @@ int bundle_parse(json_t *j, struct bundle **ret, struct err *err)
 		r = bundle_check(b, err);
 	if (r < 0)
 		return r;
+	note_empty_lists(j, b);
 	*ret = take(b);
 	return 0;
 }

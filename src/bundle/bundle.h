@@ -177,6 +177,7 @@ struct bundle_seccomp {
 	char *default_action;
 	int64_t *default_errno_ret;
 	char **architectures, **flags;
+	bool no_flags; /* asked for in so many words: an empty list */
 	char *listener_path, *listener_metadata;
 	struct record_list syscalls; /* struct bundle_seccomp_rule */
 };

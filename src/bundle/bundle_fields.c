@@ -300,6 +300,7 @@ const struct record_field bundle_seccomp_fields[] = {
 	RECORD(T, default_errno_ret, "defaultErrnoRet", RECORD_I64P),
 	RECORD(T, architectures, "architectures", RECORD_STRV),
 	RECORD(T, flags, "flags", RECORD_STRV),
+	RECORD(T, no_flags, "holmNoFlags", RECORD_BOOL),
 	RECORD(T, listener_path, "listenerPath", RECORD_STR),
 	RECORD(T, listener_metadata, "listenerMetadata", RECORD_STR),
 	LIST(T, syscalls, "syscalls", bundle_seccomp_rule),

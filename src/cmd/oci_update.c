@@ -110,7 +110,7 @@ static int from_options(const struct update_options *o, json_t *j, struct err *e
 	return r < 0 ? r : put_number(pids, "limit", "pids-limit", o->pids_limit, err);
 }
 
-/* 0 means unchanged, in the options and in a file. */
+/* 0 means unchanged, in the options and in a file, except where it is a limit like others. */
 static void drop_zeros(json_t *j)
 {
 	static const char *const keep[] = { "burst", "idle", NULL };
@@ -120,7 +120,7 @@ static void drop_zeros(json_t *j)
 
 	json_object_foreach_safe(j, next, name, v)
 	{
-		if (json_is_object(v))
+		if (json_is_object(v) && strcmp(name, "pids") != 0)
 			drop_zeros(v);
 		else if (json_is_integer(v) && json_integer_value(v) == 0 &&
 			 !strv_contains((char *const *)keep, name))

@@ -287,15 +287,20 @@ static int apply_cpu_share(struct limits *l, const struct bundle_cpu *c)
 
 static int apply_cpu_realtime(struct limits *l, const struct bundle_cpu *c)
 {
+	uint64_t period = c->realtime_period ? *c->realtime_period : 0;
+	int64_t runtime = c->realtime_runtime ? *c->realtime_runtime : 0;
 	char text[VALUE];
-	int r = 0;
+	int r = 0, first = 0;
 
-	if (c->realtime_period && *c->realtime_period)
-		r = set_u64(l, CG_CPU, "cpu.rt_period_us", NULL, *c->realtime_period,
-			"cpu realtime period");
-	if (r == 0 && c->realtime_runtime && *c->realtime_runtime)
-		r = set(l, CG_CPU, "cpu.rt_runtime_us", NULL,
-			number(text, *c->realtime_runtime, false), "cpu realtime runtime %s", text);
+	if (period)
+		first = set_u64(l, CG_CPU, "cpu.rt_period_us", NULL, period, "cpu realtime period");
+	/* A period that is shorter than the old runtime has to wait for the new one. */
+	r = first == -EINVAL && runtime ? 0 : first;
+	if (r == 0 && runtime)
+		r = set(l, CG_CPU, "cpu.rt_runtime_us", NULL, number(text, runtime, false),
+			"cpu realtime runtime %s", text);
+	if (r == 0 && first < 0)
+		r = set_u64(l, CG_CPU, "cpu.rt_period_us", NULL, period, "cpu realtime period");
 	return r;
 }
 

@@ -61,7 +61,7 @@ static int enter_namespaces(const struct container_setup *s, struct err *err)
 		r = namespaces_become_root(err);
 	if (r == 0)
 		r = namespaces_enter(&s->ns, b->linux_.time_offsets, err);
-	if (r == 0 && s->ns.joined)
+	if (r == 0 && (s->ns.joined || namespaces_offsets_by_parent(&s->ns)))
 		r = report_send(s->child_end, REPORT_JOINED, NULL, -1);
 	if (r == 0)
 		r = namespaces_enter_cgroup(&s->ns, err);

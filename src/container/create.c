@@ -158,8 +158,10 @@ static int serve_child(
 		if (r == 0)
 			r = go(s, err);
 	}
-	if (r == 0 && s->ns.joined)
+	if (r == 0 && (s->ns.joined || namespaces_offsets_by_parent(&s->ns)))
 		r = report_wait(s->parent_end, REPORT_JOINED, NULL, err);
+	if (r == 0 && namespaces_offsets_by_parent(&s->ns))
+		r = namespaces_write_offsets(pid, l->time_offsets, err);
 	if (r == 0 && args->on_namespaces)
 		r = args->on_namespaces(args->data, pid, err);
 	if (r == 0)
@@ -168,7 +170,7 @@ static int serve_child(
 		r = go(s, err);
 	if (r == 0)
 		r = report_wait(s->parent_end, REPORT_READY, ret_console, err);
-	return r < 0 ? r : process_limit(args->bundle->process, pid, err);
+	return r < 0 ? r : process_limit(args->bundle, args->bundle->process, pid, err);
 }
 
 /* When both failed, the child's error is the cause: ours is that it is gone. Returns the code. */

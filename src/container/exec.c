@@ -214,12 +214,13 @@ static pid_t make_child(struct exec_setup *s, struct err *err)
 				 : namespaces_clone_beside(s->target, s->namespaces, &args, err);
 }
 
-static int serve_child(const struct exec_setup *s, pid_t pid, int *ret_console, struct err *err)
+static int serve_child(const struct exec_setup *s, const struct bundle *bundle, pid_t pid,
+	int *ret_console, struct err *err)
 {
 	int r = report_wait(s->parent_end, REPORT_READY, ret_console, err);
 
 	if (r == 0)
-		r = process_limit(s->args->process, pid, err);
+		r = process_limit(bundle, s->args->process, pid, err);
 	if (r == 0 && report_go(s->parent_end) < 0)
 		r = err_set(err, ESRCH, "the process died while it was made");
 	return r < 0 ? r : report_wait_exec(s->parent_end, err);
@@ -246,7 +247,8 @@ int container_exec(const struct run_state *state, const struct bundle *bundle,
 		return pid;
 	s.child_end = fd_close(s.child_end);
 	pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	r = pidfd < 0 ? err_errno(err, "open the process") : serve_child(&s, pid, &console, err);
+	r = pidfd < 0 ? err_errno(err, "open the process")
+		      : serve_child(&s, bundle, pid, &console, err);
 	if (r < 0) {
 		kill(pid, SIGKILL);
 		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)

@@ -336,7 +336,12 @@ pid_t namespaces_clone_beside(
 
 /* ---- in the child */
 
-static int write_time_offsets(const json_t *offsets, struct err *err)
+bool namespaces_offsets_by_parent(const struct namespaces *ns)
+{
+	return ns->created & CLONE_NEWTIME && (ns->created | ns->joined) & CLONE_NEWUSER;
+}
+
+static int write_time_offsets(const char *path, const json_t *offsets, struct err *err)
 {
 	const char *clock;
 	json_t *o;
@@ -349,11 +354,19 @@ static int write_time_offsets(const json_t *offsets, struct err *err)
 			(long long)json_integer_value(json_object_get(o, "nanosecs")));
 		if (strcmp(clock, "monotonic") != 0 && strcmp(clock, "boottime") != 0)
 			return err_set(err, EINVAL, "linux.timeOffsets: unknown clock '%s'", clock);
-		r = file_put(AT_FDCWD, "/proc/self/timens_offsets", line);
+		r = file_put(AT_FDCWD, path, line);
 		if (r < 0)
 			return err_code(err, r, "linux.timeOffsets: set '%s'", line);
 	}
 	return 0;
+}
+
+int namespaces_write_offsets(pid_t pid, const json_t *time_offsets, struct err *err)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/timens_offsets", (int)pid);
+	return write_time_offsets(path, time_offsets, err);
 }
 
 int namespaces_enter(const struct namespaces *ns, const json_t *time_offsets, struct err *err)
@@ -369,7 +382,9 @@ int namespaces_enter(const struct namespaces *ns, const json_t *time_offsets, st
 	/* Entered by execve; until then the offsets can be set. */
 	if (unshare(CLONE_NEWTIME) < 0)
 		return err_errno(err, "make a time namespace");
-	return write_time_offsets(time_offsets, err);
+	return namespaces_offsets_by_parent(ns)
+		       ? 0
+		       : write_time_offsets("/proc/self/timens_offsets", time_offsets, err);
 }
 
 int namespaces_enter_cgroup(const struct namespaces *ns, struct err *err)

@@ -45,6 +45,10 @@ pid_t namespaces_clone(const struct namespaces *ns, const struct child_args *arg
  * others. */
 pid_t namespaces_clone_beside(
 	int pidfd, uint64_t namespaces, const struct child_args *args, struct err *err);
+/* Whether the parent is to write the offsets of a time namespace, after namespaces_enter() and before the child
+ * forks: in a user namespace the child's own files in /proc are not the child's, who is hidden. */
+bool namespaces_offsets_by_parent(const struct namespaces *ns);
+int namespaces_write_offsets(pid_t pid, const json_t *time_offsets, struct err *err);
 /* In the child: joins the rest, makes a time namespace. */
 int namespaces_enter(const struct namespaces *ns, const json_t *time_offsets, struct err *err);
 /* In the child, once it is in its cgroup, which becomes the namespace's root. */

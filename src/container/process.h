@@ -37,7 +37,8 @@ DEFINE_CLEANUP_OBJECT(process_setup_free, struct process_setup);
 
 /* In the parent, for a child that waits: rlimits, OOM score, scheduling. What the host forbids is clamped,
  * with a warning (process_limits.c). */
-int process_limit(const struct bundle_process *p, pid_t pid, struct err *err);
+int process_limit(
+	const struct bundle *b, const struct bundle_process *p, pid_t pid, struct err *err);
 
 /* In the child: the processors of a list like "0-3,7" ("" or NULL: all that its group has). 0 or -errno. */
 int process_set_affinity(const char *list);

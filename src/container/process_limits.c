@@ -176,10 +176,12 @@ static int parse_scheduler(
 	return 0;
 }
 
-static int set_scheduling(const struct bundle_process *p, pid_t pid, struct err *err)
+static int set_scheduling(
+	const struct bundle *b, const struct bundle_process *p, pid_t pid, struct err *err)
 {
 	static const char *const classes[] = { "", "IOPRIO_CLASS_RT", "IOPRIO_CLASS_BE",
 		"IOPRIO_CLASS_IDLE" };
+	const struct bundle_resources *res = b->linux_.resources;
 	struct scheduling attr;
 	size_t class = 1;
 
@@ -187,8 +189,13 @@ static int set_scheduling(const struct bundle_process *p, pid_t pid, struct err 
 		int r = parse_scheduler(p->scheduler, &attr, err);
 		if (r < 0)
 			return r;
-		if (syscall(SYS_sched_setattr, pid, &attr, 0) < 0)
-			return err_errno(err, "process.scheduler: set %s", p->scheduler->policy);
+		r = syscall(SYS_sched_setattr, pid, &attr, 0) < 0 ? -errno : 0;
+		/* Deadlines are only for who may use all processors (sched_setattr(2)). */
+		if (r == -EPERM && res && res->cpu.cpus && *res->cpu.cpus)
+			return err_set(err, EPERM,
+				"process.scheduler: process scheduler can't be used together with AllowedCPUs (linux.resources.cpu.cpus)");
+		if (r < 0)
+			return err_code(err, r, "process.scheduler: set %s", p->scheduler->policy);
 	}
 	if (!p->io_priority)
 		return 0;
@@ -230,11 +237,12 @@ int process_set_affinity(const char *list)
 	return r;
 }
 
-int process_limit(const struct bundle_process *p, pid_t pid, struct err *err)
+int process_limit(
+	const struct bundle *b, const struct bundle_process *p, pid_t pid, struct err *err)
 {
 	int r = set_oom_score(p, pid, err);
 
 	if (r == 0)
-		r = set_scheduling(p, pid, err);
+		r = set_scheduling(b, p, pid, err);
 	return r < 0 ? r : set_rlimits(p, pid, err);
 }

@@ -9,7 +9,7 @@
 #include "base/err.h"
 
 enum report_type {
-	REPORT_JOINED = 1, /* in all namespaces that are joined by path */
+	REPORT_JOINED = 1, /* in all namespaces that are joined by path, and in that of time */
 	REPORT_MOUNTED,    /* waits for the hooks of the runtime namespace */
 	REPORT_READY,      /* with the console's master if there is a terminal */
 	REPORT_ERROR,      /* err is complete */

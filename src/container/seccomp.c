@@ -28,6 +28,7 @@
 #include "base/alloc.h"
 #include "base/fd.h"
 #include "base/hash.h"
+#include "base/log.h"
 #include "base/paths.h"
 #include "base/strv.h"
 
@@ -147,7 +148,8 @@ static int flags_of(char *const *names, unsigned *ret, struct err *err)
 		const char *name;
 		unsigned flag;
 	} flags[] = {
-		{ "SECCOMP_FILTER_FLAG_TSYNC", SECCOMP_FILTER_FLAG_TSYNC },
+		/* Whoever sets the filter has one thread. */
+		{ "SECCOMP_FILTER_FLAG_TSYNC", 0 },
 		{ "SECCOMP_FILTER_FLAG_LOG", SECCOMP_FILTER_FLAG_LOG },
 		{ "SECCOMP_FILTER_FLAG_SPEC_ALLOW", SECCOMP_FILTER_FLAG_SPEC_ALLOW },
 		{ "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV",
@@ -530,17 +532,19 @@ int seccomp_prepare(
 
 	if (r < 0)
 		return r;
+	/* As in other runtimes: a filter is no reason to slow a program down (before Linux 5.16). */
+	if (strv_len(profile->flags) == 0 && !profile->no_flags)
+		f.flags = SECCOMP_FILTER_FLAG_SPEC_ALLOW;
 	f.has_listener = notifies(profile);
 	/* The descriptor is handed over with the filter in place. */
 	if (notifies_of(profile, "write"))
 		return err_set(err, EINVAL,
 			"seccomp: SCMP_ACT_NOTIFY cannot be used for the write syscall");
 	if (f.has_listener)
-		f.flags |=
-			SECCOMP_FILTER_FLAG_NEW_LISTENER |
-			(f.flags & SECCOMP_FILTER_FLAG_TSYNC ? SECCOMP_FILTER_FLAG_TSYNC_ESRCH : 0);
+		f.flags |= SECCOMP_FILTER_FLAG_NEW_LISTENER;
 	else
 		f.flags &= ~SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+	log_debug("seccomp", "seccomp filter flags: %u", f.flags);
 	if (paths_run()) {
 		hash_profile(profile, digest);
 		dir = xasprintf("%s/seccomp", paths_run());
@@ -562,8 +566,7 @@ int seccomp_apply(const struct seccomp_filter *filter)
 	const struct sock_fprog program = { .len = filter->len, .filter = filter->code };
 	long r = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, filter->flags, &program);
 
-	/* A positive number without a listener is a thread that TSYNC could not reach. */
-	return r < 0 ? -errno : r > 0 && !filter->has_listener ? -ESRCH : (int)r;
+	return r < 0 ? -errno : (int)r;
 }
 
 void seccomp_filter_free(struct seccomp_filter *filter)

@@ -202,6 +202,10 @@ status_is() {
 	run oci update --memory lots "$ID"
 	[ "$status" -eq 1 ]
 	[[ $output == *'invalid value for memory'* ]]
+	oci update --pids-limit 0 "$ID"
+	[ "$(oci events --stats "$ID" | jq .data.pids.limit)" = 1 ]
+	oci update --pids-limit -1 "$ID"
+	[ "$(oci events --stats "$ID" | jq .data.pids.limit)" = 0 ]
 }
 
 @test "hooks: their order, and what a failing one does" {
@@ -260,7 +264,7 @@ status_is() {
 	ln -s "$HOLM" holm-oci
 	run ./holm-oci --version
 	[[ ${lines[0]} =~ ^holm-oci\ version\ [0-9]+\.[0-9]+\.[0-9]+ ]]
-	[[ ${lines[2]} =~ ^spec:\ 1\.2\. ]]
+	[[ ${lines[2]} =~ ^spec:\ 1\.3\. ]]
 	mkdir state
 	[ "$(./holm-oci --root "$PWD/state" list -q)" = "" ]
 	run ./holm-oci --root "$PWD/nowhere" list
@@ -309,7 +313,7 @@ receive() { # SOCKET tty|SIGNAL: in the background, listening already
 	assert_match 'cannot allocate tty if runc will detach without setting console socket'
 	receive socket tty
 	oci create --console-socket socket "$ID"
-	[ "$(cat received)" = /dev/ptmx ]
+	eventually grep -x /dev/ptmx received
 	oci start "$ID"
 	wait "$RECEIVER"
 	[ "$(tr -d '\r' < received)" = $'/dev/ptmx\nshown\n31 107' ]
@@ -374,6 +378,45 @@ is_gone() {
 	config '.linux.resources.pids.limit = -1'
 	oci run -d "$ID" < /dev/null > /dev/null
 	[ "$(oci events --stats "$ID" | jq .data.pids.limit)" = 0 ]
+}
+
+@test "a time namespace in a user namespace, and both joined by another container" {
+	local pid
+	config '.linux.namespaces += [{type: "user"}, {type: "time"}] |
+		.linux.uidMappings = [{containerID: 0, hostID: 100000, size: 100}] |
+		.linux.gidMappings = .linux.uidMappings |
+		.linux.timeOffsets = {boottime: {secs: 1337, nanosecs: 3141519}}'
+	oci run -d "$ID" < /dev/null > /dev/null
+	run oci exec "$ID" cat /proc/self/timens_offsets
+	assert_match 'boottime +1337 +3141519'
+	pid=$(oci state "$ID" | jq .pid)
+	config --arg ns "/proc/$pid/ns/" '.process.args = ["cat", "/proc/self/timens_offsets"] |
+		.linux |= (del(.uidMappings) | del(.gidMappings) | del(.timeOffsets)) |
+		.linux.namespaces |= map(select(.type | IN("user", "time")).path = $ns + .type)'
+	run oci run "$ID-2"
+	assert_status 0
+	assert_match 'boottime +1337 +3141519'
+}
+
+@test "a deadline scheduler is told that it takes all processors" {
+	[ "$(nproc)" -gt 1 ] || skip "one processor is all of them"
+	config '.linux.resources.cpu.cpus = "0" |
+		.process.scheduler = {policy: "SCHED_DEADLINE", runtime: 42000, deadline: 1000000, period: 1000000}'
+	run oci run "$ID"
+	assert_status 1
+	assert_match "process scheduler can.t be used together with AllowedCPUs"
+}
+
+@test "flags of a seccomp filter: what they come to is in the debug log" {
+	config '.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW"} | .process.args = ["true"]'
+	run oci --debug run "$ID"
+	assert_match 'seccomp filter flags: 4"'
+	config '.linux.seccomp.flags = []'
+	run oci --debug run "$ID"
+	assert_match 'seccomp filter flags: 0"'
+	config '.linux.seccomp.flags = ["SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_LOG"]'
+	run oci --debug run "$ID"
+	assert_match 'seccomp filter flags: 2"'
 }
 
 @test "memory policy, and one that makes no sense" {

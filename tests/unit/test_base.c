@@ -107,6 +107,11 @@ static void records(void **state)
 	assert_null(p.name);
 	assert_int_equal(parse_point("{}", &p, &err), -EINVAL);
 	assert_string_equal(err.text, "name: missing");
+	/* What must be there is found in the case that Go programs accept. */
+	assert_int_equal(parse_point("{\"NAME\":\"b\",\"X\":1}", &p, &err), 0);
+	assert_string_equal(p.name, "b");
+	assert_int_equal(p.x, 0);
+	record_clear(point_fields, &p);
 }
 
 static void sets(void **state)
