@@ -26,6 +26,11 @@ check-v2: build
 	@tools/deps vm
 	@$(SUDO) tests/vm/run $(BUILD)
 
+# A full Debian 12 from its disk in a machine of holm's on the software CPU.
+check-machine: build
+	@tools/deps machine
+	@$(SUDO) tests/machine/run $(BUILD)/holm
+
 asan:
 	@tools/deps build check
 	@[ -f build-asan/build.ninja ] || meson setup build-asan -Db_sanitize=address,undefined > /dev/null
@@ -76,4 +81,4 @@ conformance-oci: build
 clean:
 	rm -rf build build-asan build-clang build-fuzz
 
-.PHONY: build run check conformance conformance-cpu conformance-oci check-v2 asan lint format install bench fuzz soak clean
+.PHONY: build run check conformance conformance-cpu conformance-oci check-v2 check-machine asan lint format install bench fuzz soak clean

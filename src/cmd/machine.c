@@ -41,6 +41,8 @@ static const struct cmd_option options[] = {
 		.complete = COMPLETE_FILE),
 	OPTION(struct run_options, nets, OPT_STRV, 0, "net", "KIND",
 		"a network card: user[,port=HOST:GUEST[/udp]], bridge[/NETWORK][,ip=ADDRESS], or none; with ,mac=ADDRESS"),
+	OPTION(struct run_options, name, OPT_STR, 0, "name", "NAME",
+		"by which others on its networks find the machine"),
 	OPTION(struct run_options, cpus, OPT_INT, 'c', "cpus", "N", "processors (1)"),
 	OPTION(struct run_options, memory, OPT_SIZE, 'm', "memory", "SIZE", "RAM (512m)"),
 	OPTION(struct run_options, cpu, OPT_STR, 0, "cpu", "NAME",
@@ -192,7 +194,7 @@ static int run_once(struct watch *w, struct machine_config *config, struct machi
 {
 	cleanup(machine_process_free) struct machine_process *p = NULL;
 	struct err err = { 0 };
-	int code = 0, r = machine_nets_open(nets, &config->nics, &config->n_nics, &err);
+	int code = 0, r = machine_nets_open(nets, w->loop, &config->nics, &config->n_nics, &err);
 
 	if (r == 0)
 		r = machine_process_start(config, &p, &err);
@@ -258,6 +260,7 @@ static int run(struct cmd_call *call)
 {
 	const struct run_options *o = call->options;
 	cleanup(free) struct machine_disk *disks = NULL;
+	cleanup(loop_free) struct loop *loop = NULL;
 	cleanup(machine_nets_free) struct machine_nets *nets = NULL;
 	struct machine_config config = { .cpu = o->cpu ? o->cpu : "auto",
 		.model = o->model,
@@ -274,7 +277,6 @@ static int run(struct cmd_call *call)
 		.balloon = o->has_balloon,
 		.balloon_bytes = (uint64_t)o->balloon };
 	enum machine_end end = MACHINE_STOPPED;
-	cleanup(loop_free) struct loop *loop = NULL;
 	struct watch watch = { 0 };
 	struct err err = { 0 };
 	bool first = true;

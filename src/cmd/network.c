@@ -10,6 +10,7 @@
 #include "base/strv.h"
 #include "cmd/cmd.h"
 #include "cmd/inspect.h"
+#include "cmd/machine_net.h"
 #include "cmd/output.h"
 #include "cmd/verbs.h"
 #include "instance/event.h"
@@ -208,6 +209,9 @@ static int rm_one(struct cmd_call *call, struct db *db, const char *name, struct
 	if (r == -ENOENT && o->force)
 		return 0;
 	if (r == 0)
+		r = network_remove(db, n->id, err);
+	/* A machine that died is on it for as long as nobody looks. */
+	if (r == -EBUSY && machine_nets_sweep(db, err) == 0)
 		r = network_remove(db, n->id, err);
 	if (r < 0)
 		return r;

@@ -131,7 +131,7 @@ static int compare(const void *a, const void *b)
 static void close_others(const struct machine_config *c, const struct side *s)
 {
 	size_t n = 0;
-	cleanup(free) int *keep = xcalloc(8 + 2 * c->n_nics, sizeof(*keep));
+	cleanup(free) int *keep = xcalloc(8 + (2 + NET_OTHERS) * c->n_nics, sizeof(*keep));
 	int next = 0;
 
 	keep[n++] = STDIN_FILENO;
@@ -143,8 +143,12 @@ static void close_others(const struct machine_config *c, const struct side *s)
 	keep[n++] = s->requests;
 	keep[n++] = c->vsock_cid ? c->vsock.listener : -1;
 	for (unsigned i = 0; i < c->n_nics; i++) {
-		keep[n++] = c->nics[i].backend->fd;
-		keep[n++] = c->nics[i].backend->out;
+		const struct net_backend *b = c->nics[i].backend;
+
+		keep[n++] = b->fd;
+		keep[n++] = b->out;
+		for (unsigned k = 0; k < b->n_others; k++)
+			keep[n++] = b->others[k];
 	}
 	qsort(keep, n, sizeof(*keep), compare);
 	for (size_t i = 0; i < n; i++) {

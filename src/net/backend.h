@@ -18,6 +18,7 @@
 
 #define NET_FRAME_MAX 65550u /* 64 KiB of IP after an Ethernet header */
 #define NET_PARTS 260
+#define NET_OTHERS 3u
 
 /* struct virtio_net_hdr_v1, little-endian. */
 struct net_header {
@@ -52,7 +53,11 @@ struct net_backend_type {
 /* First in a backend's structure. */
 struct net_backend {
 	const struct net_backend_type *type;
-	int fd, out;       /* -1: never */
+	int fd, out; /* -1: never */
+	int others
+		[NET_OTHERS]; /* more descriptors that it needs, n_others of them: whoever takes it to another process
+				   keeps these too */
+	unsigned n_others;
 	unsigned offloads; /* those that it has */
 	unsigned mtu;      /* 0: the guest's own choice */
 };
@@ -79,16 +84,18 @@ int net_backend_user(char *const *forwards, struct net_backend **ret, struct err
 /* A tap device by its descriptor, which becomes the backend's also on failure. */
 int net_backend_tap(int fd, struct net_backend **ret, struct err *err);
 
-/* What DHCP tells the guest; all of it IPv4. */
+/* What DHCP tells the guest; all of it IPv4. Borrowed for as long as the backend is there. */
 struct net_lease {
-	uint8_t address[4], gateway[4]; /* gateway 0: no route */
+	uint8_t address[4], gateway[4]; /* the gateway answers for us, and for names */
+	bool has_route;                 /* the gateway leads on */
 	unsigned bits;                  /* of the subnet's prefix */
 	unsigned mtu;                   /* 0: not told */
-	char *const *networks;          /* ids, whose members' names are resolved; NULL: none */
 	const char *hostname;           /* or NULL */
+	int resolver;                   /* queries go there, answers come from there (dns_serve());
+					   -1: names are not resolved */
 };
 
 /* The same with a backend around it that answers the guest's DHCP, and DNS queries to the gateway. `inner` becomes its
- * own, also on failure. */
+ * own, also on failure; the resolver's socket stays the caller's. */
 int net_backend_lease(struct net_backend *inner, const struct net_lease *lease,
 	struct net_backend **ret, struct err *err);

@@ -517,8 +517,9 @@ static void on_tcp(void *data, uint32_t events)
 		touch(c);
 }
 
-int dns_start(struct loop *loop, pid_t netns_pid, char *const *networks, char *const *upstreams,
-	struct dns **ret, struct err *err)
+/* Without sockets yet. */
+static int make(struct loop *loop, char *const *networks, char *const *upstreams, struct dns **ret,
+	struct err *err)
 {
 	cleanup(dns_free) struct dns *dns = xnew(struct dns);
 	int r;
@@ -532,6 +533,19 @@ int dns_start(struct loop *loop, pid_t netns_pid, char *const *networks, char *c
 	}
 	dns->names = dns_names_new();
 	r = dns_upstreams_set(&dns->upstreams, upstreams, err);
+	if (r < 0)
+		return r;
+	dns_set_networks(dns, networks);
+	*ret = take(dns);
+	return 0;
+}
+
+int dns_start(struct loop *loop, pid_t netns_pid, char *const *networks, char *const *upstreams,
+	struct dns **ret, struct err *err)
+{
+	cleanup(dns_free) struct dns *dns = NULL;
+	int r = make(loop, networks, upstreams, &dns, err);
+
 	if (r == 0)
 		r = dns_listen(netns_pid, &dns->udp, &dns->tcp, err);
 	if (r < 0)
@@ -540,7 +554,24 @@ int dns_start(struct loop *loop, pid_t netns_pid, char *const *networks, char *c
 	dns->tcp_source = loop_add_fd(loop, dns->tcp, EPOLLIN, on_tcp, dns);
 	if (!dns->udp_source || !dns->tcp_source)
 		return err_errno(err, "watch the resolver's sockets");
-	dns_set_networks(dns, networks);
+	*ret = take(dns);
+	return 0;
+}
+
+int dns_serve(struct loop *loop, int sock, char *const *networks, char *const *upstreams,
+	struct dns **ret, struct err *err)
+{
+	cleanup(dns_free) struct dns *dns = NULL;
+	int r = make(loop, networks, upstreams, &dns, err);
+
+	if (r < 0) {
+		fd_close(sock);
+		return r;
+	}
+	dns->udp = sock;
+	dns->udp_source = loop_add_fd(loop, sock, EPOLLIN, on_udp, dns);
+	if (!dns->udp_source)
+		return err_errno(err, "watch the resolver's socket");
 	*ret = take(dns);
 	return 0;
 }

@@ -16,6 +16,10 @@ struct dns;
  * namespace meanwhile. */
 int dns_start(struct loop *loop, pid_t netns_pid, char *const *networks, char *const *upstreams,
 	struct dns **ret, struct err *err);
+/* The same on one socket of datagrams, which becomes the resolver's, also on failure: for a machine's card
+ * (backend.h). No namespace is entered. */
+int dns_serve(struct loop *loop, int sock, char *const *networks, char *const *upstreams,
+	struct dns **ret, struct err *err);
 /* After connect and disconnect. */
 void dns_set_networks(struct dns *dns, char *const *networks);
 void dns_free(struct dns *dns);

@@ -18,6 +18,7 @@
 
 #include "base/fd.h"
 #include "net/address.h"
+#include "net/link_port.h"
 #include "net/netlink.h"
 
 #define IPV6_MIN_MTU 1280 /* RFC 8200, section 5 */
@@ -114,6 +115,14 @@ static void add_port_up(struct netlink_batch *batch, const char *name)
 	netlink_end(batch, h);
 }
 
+void link_port_add(struct netlink_batch *batch, const char *name, uint32_t mtu)
+{
+	if (needs_hairpin())
+		add_hairpin(batch, name);
+	add_quiet(batch, name, mtu);
+	add_port_up(batch, name);
+}
+
 static int make_pair(struct netlink *nl, const struct bundle_endpoint *ep,
 	const struct netlink_link *bridge, int netns, struct err *err)
 {
@@ -146,10 +155,7 @@ static int make_pair(struct netlink *nl, const struct bundle_endpoint *ep,
 	mnl_attr_nest_end(h, data);
 	mnl_attr_nest_end(h, info);
 	netlink_end(&batch, h);
-	if (needs_hairpin())
-		add_hairpin(&batch, ep->host_link);
-	add_quiet(&batch, ep->host_link, mtu);
-	add_port_up(&batch, ep->host_link);
+	link_port_add(&batch, ep->host_link, mtu);
 	r = netlink_send(nl, &batch, ep->host_link, err);
 	if (r == -EXFULL)
 		return err_set(err, EXFULL,

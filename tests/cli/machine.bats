@@ -150,11 +150,11 @@ int main(void)
 }'
 
 @test "Debian's kernel on two processors of the software cpu uses all devices and switches the machine off" {
-	local tree=$KERNELS/tree name
+	local tree=$KERNELS/tree name net=()
 	command -v cpio busybox > /dev/null || skip "needs cpio and busybox"
 	debian_kernel
 	local modules="virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_blk failover net_failover
-		virtio_net virtio-rng virtio_balloon vsock vmw_vsock_virtio_transport_common vmw_vsock_virtio_transport"
+		virtio_net virtio-rng virtio_balloon virtio_console vsock vmw_vsock_virtio_transport_common vmw_vsock_virtio_transport"
 	mkdir -p "$tree"/{bin,dev,m,sys}
 	cp "$(command -v busybox)" "$tree/bin/"
 	cc -static -O1 -x c -o "$tree/bin/client" - <<< "$VSOCK_CLIENT"
@@ -181,17 +181,32 @@ int main(void)
 		for d in /sys/bus/virtio/drivers/virtio_balloon/virtio*; do echo "balloon: $($b basename $d)"; done
 		$b ip link set eth0 up
 		$b udhcpc -i eth0 -n -q -f -s /bin/true > /dev/null 2>&1 && echo leased
+		echo "by virtio" > /dev/hvc0
+		if $b ip link set eth1 up; then
+			$b udhcpc -i eth1 -n -q -s /lease -t 20 > /dev/null
+			$b ping -c 1 -w 60 10.231.7.1 > /dev/null && echo the gateway answers
+			$b nslookup guest 10.231.7.1 | $b grep -A 1 'Name:.*guest'
+		fi
 		$b poweroff -f
 	END
-	chmod +x "$tree/init"
+	cat > "$tree/lease" <<- 'END'
+		#!/bin/busybox sh
+		[ "$1" != bound ] || exec /bin/busybox ip addr add "$ip/$mask" dev "$interface"
+	END
+	chmod +x "$tree/init" "$tree/lease"
 	(cd "$tree" && find . | cpio --quiet -o -H newc) > "$KERNELS/tree.cpio"
 	echo from the host > "$KERNELS/disk"
 	truncate -s 4m "$KERNELS/disk" "$KERNELS/other"
 	perl -e 'use IO::Socket::UNIX; $s = IO::Socket::UNIX->new(Local => "$ARGV[0]", Listen => 1); print {$s->accept} "told by the host\n"' \
 		"$KERNELS/v_80" 3>&- &
 	local server=$!
+	if [ "$(id -u)" -eq 0 ] && [ -w /dev/net/tun ]; then
+		holm network create --subnet 10.231.7.0/24 machines
+		net=(--net "bridge/machines,ip=10.231.7.9" --name guest)
+	fi
 	HOLM_TIMEOUT=600 run holm machine run --cpu soft --memory 256m --cpus 2 --kernel "$KERNEL" --initrd "$KERNELS/tree.cpio" \
-		--disk "$KERNELS/disk" --disk "$KERNELS/other:ro" --net user --vsock "5:$KERNELS/v" --rng --balloon 0 \
+		--disk "$KERNELS/disk" --disk "$KERNELS/other:ro" --net user "${net[@]}" --vsock "5:$KERNELS/v" --rng --balloon 0 \
+		--console virtio \
 		--append "console=ttyS0 quiet no_timer_check" < /dev/null
 	kill $server 2> /dev/null || true
 	assert_status 0
@@ -203,9 +218,60 @@ int main(void)
 	assert_match 'entropy: virtio_rng.0 16'
 	assert_match 'balloon: virtio'
 	assert_match 'leased'
+	assert_match 'by virtio'
+	if [ ${#net[@]} -gt 0 ]; then
+		assert_match 'the gateway answers'
+		assert_match 'Address: 10.231.7.9'
+		holm network rm machines
+	fi
 	assert_match 'Power down'
 	run dd if="$KERNELS/disk" bs=512 skip=8 count=1 status=none
 	assert_match 'from the guest'
+}
+
+@test "a card in user mode has passt, and without it the reason is said" {
+	command -v passt > /dev/null || skip "needs passt"
+	run env PATH=/nonexistent "$HOLM" machine run --cpu soft --memory 64m --kernel "$KERNELS/pvh" --net user
+	assert_status 125
+	assert_match "needs passt, which is not installed"
+	# passt takes its addresses from a link with a default route.
+	[ -n "$(ip route show default)" ] || skip "the host has no default route"
+	run machine soft o --kernel "$KERNELS/pvh" --append x --net user --net none
+	assert_status 0
+	assert_output "pvh x >"
+}
+
+@test "wrong --net options are refused" {
+	local net
+	for net in nonsense user,ip=10.0.0.1 bridge,port=1:2 user,mac=1 bridge/ user,; do
+		run holm machine run --cpu soft --memory 64m --kernel "$KERNELS/pvh" --net "$net"
+		assert_status 125
+		assert_match "holm: --net: '"
+	done
+	for vsock in 2:/tmp/x 7 7: x:/tmp/x; do
+		run holm machine run --cpu soft --memory 64m --kernel "$KERNELS/pvh" --vsock "$vsock"
+		assert_match "is not CID:PATH"
+	done
+}
+
+# The pid of a machine in the background, which waits for input that does not come.
+waiting_machine() {
+	"$HOLM" machine run --cpu soft --memory 64m --kernel "$KERNELS/pvh" "$@" < /dev/null > "$KERNELS/out" 2>&1 3>&- &
+	PID=$!
+	prompt() { grep -q '>' "$KERNELS/out"; }
+	eventually prompt
+}
+
+@test "the place of a machine that was killed is given back" {
+	needs_root "for a network of holm's"
+	[ -w /dev/net/tun ] || skip "no /dev/net/tun here"
+	holm network create --subnet 10.231.8.0/24 killed
+	waiting_machine --net bridge/killed
+	run holm network rm killed
+	assert_status 1
+	kill -9 $PID
+	wait $PID || true
+	holm network rm killed
 }
 
 @test "a disk that is in use, or is none, is refused" {
