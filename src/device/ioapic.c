@@ -5,6 +5,7 @@
 #include "device/ioapic.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -34,6 +35,7 @@ struct ioapic {
 	uint32_t id;
 	uint32_t high; /* lines */
 	uint64_t entries[IOAPIC_PINS];
+	_Atomic uint64_t watched[4]; /* bits of vectors of edges that somebody watches */
 	struct bus_region region;
 };
 
@@ -99,6 +101,49 @@ void ioapic_eoi(struct ioapic *a, uint8_t vector)
 	pthread_mutex_unlock(&a->lock);
 }
 
+static unsigned gsi_of(unsigned pin)
+{
+	return pin == 2 ? 0 : pin;
+}
+
+static bool is_watched_edge(const struct ioapic *a, unsigned pin)
+{
+	return pin != 0 && !(a->entries[pin] & (ENTRY_LEVEL | ENTRY_MASKED)) &&
+	       irqs_is_watched(a->memory->irqs, gsi_of(pin));
+}
+
+void ioapic_edge_ended(struct ioapic *a, uint8_t vector)
+{
+	uint32_t ended = 0;
+
+	/* Nearly all of them are nobody's. */
+	if (!(atomic_load_explicit(&a->watched[vector / 64], memory_order_relaxed) >> vector % 64 &
+		    1))
+		return;
+	pthread_mutex_lock(&a->lock);
+	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++)
+		if ((a->entries[pin] & ENTRY_VECTOR) == vector && is_watched_edge(a, pin))
+			ended |= 1u << pin;
+	pthread_mutex_unlock(&a->lock);
+	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++)
+		if (ended >> pin & 1)
+			irqs_tell(a->memory->irqs, gsi_of(pin), IRQ_ENDED);
+}
+
+static void note_watched(struct ioapic *a)
+{
+	uint64_t bits[4] = { 0 };
+
+	for (unsigned pin = 0; pin < IOAPIC_PINS; pin++) {
+		unsigned vector = a->entries[pin] & ENTRY_VECTOR;
+
+		if (is_watched_edge(a, pin))
+			bits[vector / 64] |= UINT64_C(1) << vector % 64;
+	}
+	for (unsigned i = 0; i < 4; i++)
+		atomic_store_explicit(&a->watched[i], bits[i], memory_order_relaxed);
+}
+
 static uint32_t read_register(const struct ioapic *a)
 {
 	unsigned at = a->index - REDIRECTION;
@@ -116,23 +161,28 @@ static uint32_t read_register(const struct ioapic *a)
 	}
 }
 
-static void write_register(struct ioapic *a, uint32_t value)
+/* Returns the line that is let through now and was not, or -1. */
+static int write_register(struct ioapic *a, uint32_t value)
 {
 	unsigned at = a->index - REDIRECTION;
 	unsigned shift = at % 2 ? 32 : 0;
 	uint64_t writable = ENTRY_WRITABLE & (UINT64_C(0xffffffff) << shift);
+	bool masked;
 	uint64_t *e;
 
 	if (a->index == 0)
 		a->id = value & 0x0f000000;
 	if (a->index < REDIRECTION || at >= 2 * IOAPIC_PINS)
-		return;
+		return -1;
 	e = &a->entries[at / 2];
+	masked = *e & ENTRY_MASKED;
 	*e = (*e & ~writable) | ((uint64_t)value << shift & writable);
 	/* Linux ends a stuck interrupt by making it an edge for a moment. */
 	if (!(*e & ENTRY_LEVEL))
 		*e &= ~(uint64_t)ENTRY_REMOTE_IRR;
+	note_watched(a);
 	service(a, at / 2);
+	return masked && is_watched_edge(a, at / 2) ? (int)gsi_of(at / 2) : -1;
 }
 
 static uint64_t read_ioapic(void *data, uint64_t offset, unsigned size)
@@ -152,15 +202,18 @@ static uint64_t read_ioapic(void *data, uint64_t offset, unsigned size)
 static void write_ioapic(void *data, uint64_t offset, uint64_t value, unsigned size)
 {
 	struct ioapic *a = data;
+	int unmasked = -1;
 
 	pthread_mutex_lock(&a->lock);
 	if (offset == SELECT)
 		a->index = (uint8_t)value;
 	else if (offset == WINDOW)
-		write_register(a, (uint32_t)value);
+		unmasked = write_register(a, (uint32_t)value);
 	else if (offset == EOI)
 		eoi_locked(a, (uint8_t)value);
 	pthread_mutex_unlock(&a->lock);
+	if (unmasked >= 0)
+		irqs_tell(a->memory->irqs, (unsigned)unmasked, IRQ_UNMASKED);
 }
 
 static const struct bus_ops ops = { read_ioapic, write_ioapic, 4 };

@@ -15,3 +15,5 @@ struct ioapic *ioapic_new(struct memory *m);
 struct device *ioapic_device(struct ioapic *ioapic);
 /* A local APIC ended a level-triggered interrupt. Any thread, without a local APIC's lock. */
 void ioapic_eoi(struct ioapic *ioapic, uint8_t vector);
+/* An edge-triggered one, of which controllers are not told: for those who wait for it (irqs_watch()). */
+void ioapic_edge_ended(struct ioapic *ioapic, uint8_t vector);

@@ -62,6 +62,7 @@ enum {
 #define ERROR_SEND_VECTOR 0x20u
 #define ERROR_RECEIVE_VECTOR 0x40u
 #define FIRST_VECTOR 16u
+#define ENDED_EDGE 0x100 /* with the vector that ended */
 
 enum { FIXED = 0, LOWEST = 1, SMI = 2, NMI = 4, INIT = 5, SIPI = 6, EXTINT = 7 };
 enum { ONE_SHOT = 0, PERIODIC = 1, DEADLINE = 2 };
@@ -416,7 +417,7 @@ static void write_svr(struct lapic *a, uint32_t value)
 		a->regs[reg] |= LVT_MASKED;
 }
 
-/* Returns the level-triggered vector that ended, for the IOAPIC, or -1. */
+/* Returns the vector that ended, with ENDED_EDGE unless it was a level, for the IOAPIC; or -1. */
 static int end_of_interrupt(struct lapic *a)
 {
 	int vector = highest(a, ISR);
@@ -424,7 +425,7 @@ static int end_of_interrupt(struct lapic *a)
 	if (vector < 0)
 		return -1;
 	set_bit(a, ISR, (uint8_t)vector, false);
-	return get_bit(a, TMR, (uint8_t)vector) ? vector : -1;
+	return get_bit(a, TMR, (uint8_t)vector) ? vector : vector | ENDED_EDGE;
 }
 
 static uint32_t read_register(struct lapic *a, unsigned reg)
@@ -515,7 +516,9 @@ static void write_register(struct lapic *a, unsigned reg, uint32_t value)
 	ended = write_locked(a, reg, value);
 	high = a->icr_high;
 	pthread_mutex_unlock(&a->lock);
-	if (ended >= 0)
+	if (ended >= ENDED_EDGE)
+		ioapic_edge_ended(a->all->ioapic, (uint8_t)ended);
+	else if (ended >= 0)
 		ioapic_eoi(a->all->ioapic, (uint8_t)ended);
 	if (reg == ICR)
 		send_command(a, value, high);

@@ -245,19 +245,30 @@ static uint64_t read_chip(struct pic *pic, unsigned which, uint64_t offset)
 static void write_chip(struct pic *pic, unsigned which, uint64_t offset, uint64_t value)
 {
 	struct chip *c = chip_of(pic, which);
+	uint8_t ended, unmasked;
 	bool tell;
 
 	pthread_mutex_lock(&pic->lock);
+	ended = c->isr;
+	unmasked = c->imr;
 	if (offset == 0)
 		write_command(c, (uint8_t)value);
 	else
 		write_data(c, (uint8_t)value);
+	ended &= ~(c->isr | c->elcr);
+	unmasked &= ~c->imr;
 	if (which == 1)
 		set_line(&pic->chips[0], CASCADE, false);
 	tell = update(pic, which == 1);
 	pthread_mutex_unlock(&pic->lock);
 	if (tell)
 		pic->output(pic->output_data, pic->level);
+	for (unsigned line = 0; line < 8 && ended | unmasked; line++) {
+		if (ended >> line & 1)
+			irqs_tell(pic->memory->irqs, which * 8 + line, IRQ_ENDED);
+		if (unmasked >> line & 1)
+			irqs_tell(pic->memory->irqs, which * 8 + line, IRQ_UNMASKED);
+	}
 }
 
 static uint64_t read_first(void *data, uint64_t offset, unsigned size)

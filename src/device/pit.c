@@ -2,6 +2,10 @@
  * 8254 (Intel 231164). A channel's state follows from the time since its count was loaded: nothing runs but
  * channel 0's timer for its interrupts. Not modelled: counting in BCD (it counts in binary then), and that
  * a new count of modes 2 and 3 waits for the old period's end.
+ *
+ * Ticks that come while the one before them is not ended would merge in the interrupt controller, as a vCPU that the host does
+ * not let run takes none: they are counted, and made up for one at a time as the guest ends each. What it does not end for
+ * two seconds it does not want, nor what came while it had the line masked.
  */
 #include "device/pit.h"
 
@@ -16,6 +20,8 @@
 #define CHANNELS 3u
 #define SPEAKER 0x61u
 #define SHORTEST_PERIOD 20000 /* ns: a guest's faster ticks are not all delivered */
+#define UNWANTED (2 * NS_PER_S)
+#define MASKED (NS_PER_S / 20) /* a handler that masks the line for itself does not take so long */
 
 enum { LATCH = 0, LOW = 1, HIGH = 2, BOTH = 3 };
 
@@ -39,7 +45,10 @@ struct pit {
 	pthread_mutex_t lock;
 	struct channel channels[CHANNELS];
 	bool speaker;
-	int64_t next; /* channel 0's next change, exactly */
+	int64_t next;   /* channel 0's next change, exactly */
+	bool open;      /* a tick was delivered and is not ended */
+	int64_t opened; /* when the first of those was that are not */
+	unsigned owed;  /* ticks that merged with it */
 	struct clock_timer timer;
 	struct irq_line line;
 	struct bus_region region, speaker_region;
@@ -108,17 +117,59 @@ static void schedule(struct pit *p)
 	clock_timer_set(&p->timer, p->next);
 }
 
+/* How many ticks there should have been since the one that is due, this one among them. */
+static unsigned ticks_due(struct pit *p, int64_t now)
+{
+	int64_t period = ticks_to_ns(p->channels[0].count), late = now - p->next;
+
+	if (!repeats(&p->channels[0]) || period < SHORTEST_PERIOD || late < period)
+		return 1;
+	return late < UNWANTED ? 1 + (unsigned)(late / period) : 1;
+}
+
+/* Its output rises: mode 0 stays so, the others are low for a moment. */
+static void tick(struct pit *p, int64_t now)
+{
+	irq_line_set(&p->line, false);
+	irq_line_set(&p->line, true);
+	if (!p->open)
+		p->opened = now;
+	p->open = true;
+}
+
 static void on_timer(void *data)
 {
 	struct pit *p = data;
-	const struct channel *c = &p->channels[0];
+	int64_t now = clock_now(p->memory->clock);
 
 	pthread_mutex_lock(&p->lock);
-	/* Its output rises: mode 0 stays so, the others are low for a moment. */
-	irq_line_set(&p->line, false);
-	if (c->running)
-		irq_line_set(&p->line, true);
+	if (p->channels[0].running) {
+		p->owed += ticks_due(p, now) - !p->open;
+		if (!repeats(&p->channels[0]) || (p->open && now - p->opened > UNWANTED))
+			p->owed = 0;
+		tick(p, now);
+	} else {
+		irq_line_set(&p->line, false);
+	}
 	schedule(p);
+	pthread_mutex_unlock(&p->lock);
+}
+
+static void on_event(void *data, enum irq_event event)
+{
+	struct pit *p = data;
+	int64_t now = clock_now(p->memory->clock);
+
+	pthread_mutex_lock(&p->lock);
+	if (event == IRQ_UNMASKED && p->open && now - p->opened > MASKED)
+		p->owed = 0;
+	if (event == IRQ_ENDED) {
+		p->open = false;
+		if (p->owed > 0) {
+			p->owed--;
+			tick(p, now);
+		}
+	}
 	pthread_mutex_unlock(&p->lock);
 }
 
@@ -128,6 +179,8 @@ static void start(struct pit *p, struct channel *c, uint16_t count)
 	c->loaded = clock_now(p->memory->clock);
 	c->running = c->gate;
 	if (c == &p->channels[0]) {
+		p->owed = 0;
+		p->open = false;
 		irq_line_set(&p->line, c->mode != 0 && c->mode != 1);
 		schedule(p);
 	}
@@ -296,7 +349,8 @@ static void reset(struct device *device)
 		p->channels[i] = (struct channel){
 			.count = 0x10000, .mode = 3, .access = BOTH, .gate = i != 2
 		};
-	p->speaker = false;
+	p->speaker = p->open = false;
+	p->owed = 0;
 	clock_timer_set(&p->timer, CLOCK_NEVER);
 	irq_line_set(&p->line, false);
 }
@@ -308,6 +362,7 @@ static void destroy(struct device *device)
 	bus_unmap(p->memory->bus, &p->region);
 	bus_unmap(p->memory->bus, &p->speaker_region);
 	clock_timer_finish(&p->timer);
+	irqs_watch(p->memory->irqs, 0, NULL, NULL);
 	pthread_mutex_destroy(&p->lock);
 	free(p);
 }
@@ -323,6 +378,7 @@ struct device *pit_new(struct memory *m)
 	pthread_mutex_init(&p->lock, NULL);
 	clock_timer_init(&p->timer, m->clock, on_timer, p);
 	irq_line_init(&p->line, m->irqs, 0);
+	irqs_watch(m->irqs, 0, on_event, p);
 	reset(&p->device);
 	bus_region_init(&p->region, "pit", BUS_PORT, 4, &ops, p);
 	bus_region_init(&p->speaker_region, "speaker", BUS_PORT, 1, &speaker_ops, p);

@@ -2,6 +2,9 @@
  * MC146818A. The time is the clock's plus an offset in seconds; a guest that sets it changes the offset. Interrupts:
  * periodic, alarm and update-ended, from one timer that is set only while one of them is enabled. Not modelled:
  * square waves, daylight saving, and that time stands still while the guest sets it (SET only defers).
+ *
+ * Periodic interrupts that come while the guest has not read C are counted and made up for, one each time it does; those of
+ * more than two seconds it does not want.
  */
 #include "device/rtc.h"
 
@@ -43,6 +46,7 @@ enum {
 #define A_UPDATING 0x80u
 #define UPDATE_NS 244000 /* before the second ends */
 #define SHORTEST_PERIOD 122000
+#define UNWANTED (2 * NS_PER_S)
 
 struct rtc {
 	struct device device;
@@ -52,6 +56,8 @@ struct rtc {
 	uint8_t ram[SIZE];
 	int64_t offset;           /* seconds: unix time less the clock's */
 	int64_t periodic, second; /* when these are due, CLOCK_NEVER when not enabled */
+	int64_t owed;             /* periodic interrupts that merged with one before */
+	int64_t opened;           /* when that one was */
 	struct clock_timer timer;
 	struct irq_line line;
 	struct bus_region region;
@@ -141,6 +147,7 @@ static void enable(struct rtc *r)
 	int64_t now = clock_now(r->memory->clock), period = period_ns(r);
 
 	r->periodic = period ? (now / period + 1) * period : CLOCK_NEVER;
+	r->owed = 0;
 	r->second =
 		r->ram[B] & (B_ALARM | B_UPDATE) ? (now / NS_PER_S + 1) * NS_PER_S : CLOCK_NEVER;
 	schedule(r);
@@ -175,8 +182,15 @@ static void on_timer(void *data)
 	pthread_mutex_lock(&r->lock);
 	now = clock_now(r->memory->clock);
 	if (r->periodic <= now) {
+		int64_t period = period_ns(r), next = (now / period + 1) * period;
+
+		if (!(r->ram[C] & B_PERIODIC))
+			r->opened = r->periodic;
+		r->owed += (next - r->periodic) / period - !(r->ram[C] & B_PERIODIC);
+		if (now - r->opened > UNWANTED)
+			r->owed = 0;
 		r->ram[C] |= B_PERIODIC;
-		r->periodic = period_ns(r) ? (now / period_ns(r) + 1) * period_ns(r) : CLOCK_NEVER;
+		r->periodic = next;
 	}
 	if (r->second <= now) {
 		show_time(r);
@@ -203,6 +217,12 @@ static uint8_t read_locked(struct rtc *r)
 		value = r->ram[C];
 		r->ram[C] = 0;
 		update_line(r);
+		if (value & B_PERIODIC && r->owed > 0) {
+			r->owed--;
+			r->ram[C] = B_PERIODIC;
+			r->opened = clock_now(r->memory->clock);
+			update_line(r);
+		}
 		return value;
 	case D:
 		return 0x80; /* the battery is good */
@@ -299,6 +319,7 @@ static void reset(struct device *device)
 	r->ram[B] = B_24H;
 	r->ram[C] = 0;
 	r->periodic = r->second = CLOCK_NEVER;
+	r->owed = 0;
 	schedule(r);
 	update_line(r);
 }

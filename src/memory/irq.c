@@ -16,6 +16,10 @@ struct irqs {
 		void *data;
 	} sinks[SINKS];
 	unsigned n_sinks;
+	struct {
+		void (*fn)(void *data, enum irq_event event);
+		void *data;
+	} watches[IRQ_LINES];
 };
 
 struct irqs *irqs_new(void)
@@ -80,4 +84,22 @@ void irq_msi(struct irqs *irqs, uint64_t address, uint32_t value)
 	for (unsigned i = 0; i < irqs->n_sinks; i++)
 		if (irqs->sinks[i].sink->msi)
 			irqs->sinks[i].sink->msi(irqs->sinks[i].data, address, value);
+}
+
+void irqs_watch(
+	struct irqs *irqs, unsigned gsi, void (*fn)(void *data, enum irq_event event), void *data)
+{
+	irqs->watches[gsi].fn = fn;
+	irqs->watches[gsi].data = data;
+}
+
+void irqs_tell(struct irqs *irqs, unsigned gsi, enum irq_event event)
+{
+	if (irqs->watches[gsi].fn)
+		irqs->watches[gsi].fn(irqs->watches[gsi].data, event);
+}
+
+bool irqs_is_watched(const struct irqs *irqs, unsigned gsi)
+{
+	return irqs->watches[gsi].fn;
 }

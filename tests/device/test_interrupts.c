@@ -3,6 +3,7 @@
 
 #include "device/ioapic.h"
 #include "device/lapic.h"
+#include "device/pit.h"
 
 #define APIC 0xfee00000u
 #define ON 0x1ffu
@@ -293,6 +294,48 @@ static void timers(void **state)
 	device_free(d);
 }
 
+/* Ten ticks of the interval timer while the processor stands still: it takes ten interrupts then, by either way. */
+static void owed_ticks(void **state)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		cleanup(memory_free) struct memory *m = board(1);
+		struct device *d = lapics_new(m), *pit = pit_new(m);
+		unsigned n = 0;
+
+		put32(m, 0, APIC + 0xf0, ON);
+		if (i == 0) {
+			out8(m, 0x21, 0xff);
+			put32(m, 0, IOAPIC_BASE, 0x14);
+			put32(m, 0, IOAPIC_BASE + 0x10, 0x30);
+		} else {
+			static const uint8_t words[] = { 0x30, 4, 1, 0xfe };
+
+			out8(m, 0x20, 0x11);
+			for (unsigned k = 0; k < sizeof(words); k++)
+				out8(m, 0x21, words[k]);
+			put32(m, 0, APIC + 0x350, 0x700);
+		}
+		out8(m, 0x43, 0x34);
+		out8(m, 0x40, 0x9c);
+		out8(m, 0x40, 0x2e); /* 100 Hz */
+		while (take_vector(m, 0) >= 0) {
+			put32(m, 0, APIC + 0xb0, 0);
+			out8(m, 0x20, 0x20);
+		}
+		clock_advance(m->clock, 101000000);
+		while (n < 50 && take_vector(m, 0) == 0x30) {
+			if (i == 0)
+				put32(m, 0, APIC + 0xb0, 0);
+			else
+				out8(m, 0x20, 0x20);
+			n++;
+		}
+		assert_int_equal(n, 10);
+		device_free(pit);
+		device_free(d);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -303,6 +346,7 @@ int main(void)
 		cmocka_unit_test(commands),
 		cmocka_unit_test(x2apic),
 		cmocka_unit_test(timers),
+		cmocka_unit_test(owed_ticks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

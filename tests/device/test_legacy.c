@@ -151,6 +151,48 @@ static void interval_timer(void **state)
 	device_free(d);
 }
 
+/* Ticks that merge while the guest takes none are made up for as it ends each; stale ones are not. */
+static void owed_ticks(void **state)
+{
+	cleanup(memory_free) struct memory *m = board(1);
+	struct levels l = { 0 };
+	struct device *d;
+
+	irqs_add_sink(m->irqs, &level_sink, &l);
+	d = pit_new(m);
+	load(m, 0, 2, 11932);
+	l.rises[0] = 0;
+	/* Ten ticks, 10 ms each, of which the guest sees one edge; it ends each that it gets. */
+	clock_advance(m->clock, 101 * MS);
+	l.rises[0] = 1;
+	for (unsigned i = 0; i < 30; i++)
+		irqs_tell(m->irqs, 0, IRQ_ENDED);
+	assert_int_equal(l.rises[0], 10);
+	/* Each in its time: no more than those. */
+	for (unsigned i = 0; i < 10; i++) {
+		clock_advance(m->clock, 10 * MS);
+		irqs_tell(m->irqs, 0, IRQ_ENDED);
+	}
+	assert_int_equal(l.rises[0], 20);
+	/* Masked meanwhile, and for longer than anybody is owed for. */
+	clock_advance(m->clock, 500 * MS);
+	irqs_tell(m->irqs, 0, IRQ_UNMASKED);
+	l.rises[0] = 0;
+	irqs_tell(m->irqs, 0, IRQ_ENDED);
+	assert_int_equal(l.rises[0], 0);
+	clock_advance(m->clock, 5 * NS_PER_S);
+	l.rises[0] = 0;
+	irqs_tell(m->irqs, 0, IRQ_ENDED);
+	assert_int_equal(l.rises[0], 0);
+	/* A new count owes nothing. */
+	clock_advance(m->clock, 100 * MS);
+	load(m, 0, 2, 11932);
+	l.rises[0] = 0;
+	irqs_tell(m->irqs, 0, IRQ_ENDED);
+	assert_int_equal(l.rises[0], 0);
+	device_free(d);
+}
+
 static uint8_t cmos(struct memory *m, uint8_t index)
 {
 	out8(m, 0x70, index);
@@ -216,6 +258,18 @@ static void real_time(void **state)
 		cmos(m, 12);
 	}
 	assert_true(l.rises[8] >= 1022);
+	/* A tenth of a second without a look: made up for, one a look, and no more. */
+	clock_advance(m->clock, NS_PER_S / 10);
+	l.rises[8] = 1;
+	for (unsigned i = 0; i < 1000; i++)
+		cmos(m, 12);
+	assert_in_range(l.rises[8], 102, 103);
+	clock_advance(m->clock, 10 * NS_PER_S);
+	cmos(m, 12);
+	l.rises[8] = 0;
+	for (unsigned i = 0; i < 1000; i++)
+		cmos(m, 12);
+	assert_true(l.rises[8] < 100);
 	assert_int_equal(cmos(m, 0x34) | cmos(m, 0x35) << 8, (48 << 20) >> 16);
 	assert_int_equal(cmos(m, 0x5d), 1);
 	assert_int_equal(cmos(m, 13), 0x80);
@@ -272,6 +326,7 @@ int main(void)
 		cmocka_unit_test(serial_port),
 		cmocka_unit_test(serial_is_bounded),
 		cmocka_unit_test(interval_timer),
+		cmocka_unit_test(owed_ticks),
 		cmocka_unit_test(real_time),
 		cmocka_unit_test(power),
 	};
