@@ -16,7 +16,8 @@
 #include "base/alloc.h"
 #include "base/fd.h"
 #include "base/strv.h"
-#include "container/namespace.h"
+#include "container/mount_bind.h"
+#include "rootless/rootless.h"
 
 #define MAX_LINKS 40
 
@@ -115,90 +116,57 @@ int mount_point_open(int root, const char *path, bool is_dir)
 
 /* ---- in the parent */
 
-static int open_idmap(const struct bundle *b, const struct bundle_mount *m, struct err *err)
+static bool in_user_namespace(const struct bundle *b)
 {
-	bool own = m->uid_mappings.n > 0;
-	const struct record_list *uids = own ? &m->uid_mappings : &b->linux_.uid_mappings;
-	const struct record_list *gids = own ? &m->gid_mappings : &b->linux_.gid_mappings;
-
-	if (!uids->n || !gids->n)
-		return err_set(
-			err, EINVAL, "idmap: there is no mapping, neither here nor in linux");
-	return user_map_open(uids, gids, err);
-}
-
-static int set_idmap(const struct bundle *b, struct mount_item *item, struct err *err)
-{
-	struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP };
-	unsigned flags = AT_EMPTY_PATH | (item->options.idmap_below ? AT_RECURSIVE : 0);
-	cleanup(fd_close) int userns = open_idmap(b, item->mount, err);
-
-	if (userns < 0)
-		return userns;
-	attr.userns_fd = (uint64_t)userns;
-	if (mount_setattr(item->tree, "", flags, &attr, sizeof(attr)) == 0)
-		return 0;
-	if (errno == EINVAL || errno == EOPNOTSUPP)
-		return err_set(err, EOPNOTSUPP,
-			"map the ids of '%s': its file system has no idmapped mounts (ext4, xfs and btrfs have)",
-			item->mount->source);
-	return err_errno(err, "map the ids of '%s'", item->mount->source);
-}
-
-/* In a child: links on the way lead where they lead in that namespace, not on the host. */
-static int tree_open_there(const void *data)
-{
-	const struct mount_item *item = data;
-	int ns = open(item->mount->source_namespace, O_RDONLY | O_CLOEXEC);
-
-	if (ns < 0 || setns(ns, CLONE_NEWNS) < 0)
-		return -errno;
-	return tree_open(AT_FDCWD, item->mount->source, item->options.recursive);
-}
-
-static int prepare_bind(
-	const struct bundle *b, int bundle_dir, struct mount_item *item, struct err *err)
-{
-	const struct mount_options *o = &item->options;
-	const struct bundle_mount *m = item->mount;
-	/* Nothing comes from or goes to the host's mounts unless that was asked for. */
-	unsigned long propagation = o->propagation ? o->propagation : MS_PRIVATE | MS_REC;
-	struct stat st;
-	int r;
-
-	if (!m->source || !*m->source)
-		return err_set(err, EINVAL, "a bind mount needs a source");
-	item->tree = m->source_namespace ? fd_from_child(tree_open_there, item)
-					 : tree_open(bundle_dir, m->source, o->recursive);
-	if (item->tree < 0)
-		return err_code(err, item->tree, "source '%s'", m->source);
-	if (fstat(item->tree, &st) < 0)
-		return err_errno(err, "source '%s'", m->source);
-	item->is_dir = S_ISDIR(st.st_mode);
-	if (o->idmap || m->uid_mappings.n) {
-		r = set_idmap(b, item, err);
-		if (r < 0)
-			return r;
+	for (size_t i = 0; i < b->linux_.namespaces.n; i++) {
+		const struct bundle_namespace *n = b->linux_.namespaces.items[i];
+		if (strcmp(n->type, "user") == 0)
+			return true;
 	}
-	r = tree_set(item->tree, o->below_set, o->below_clear, propagation & ~(unsigned long)MS_REC,
-		o->recursive && (propagation & MS_REC || o->below_clear));
-	if (r == 0 && o->clear)
-		r = tree_set(item->tree, o->set, o->clear, 0, false);
-	return r < 0 ? err_code(err, r, "set the options") : 0;
+	return rootless();
 }
 
-static int prepare_item(
-	const struct bundle *b, int bundle_dir, struct mount_item *item, struct err *err)
+/* The bundle's root as those write it who name places in it by their paths on the host; NULL: it has no such
+ * place. The caller frees. */
+static char *root_on_host(const struct bundle *b, int bundle_dir)
+{
+	char link[32], dir[PATH_MAX];
+	ssize_t n;
+
+	if (b->holm.layers || b->root_path[0] == '/')
+		return b->holm.layers ? NULL : xstrdup(b->root_path);
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", bundle_dir);
+	n = readlink(bundle_dir == AT_FDCWD ? "/proc/self/cwd" : link, dir, sizeof(dir) - 1);
+	return n < 0 ? NULL : xasprintf("%.*s/%s", (int)n, dir, b->root_path);
+}
+
+/* The rest of a path below root, beginning with its slash; else NULL. */
+static const char *below(const char *path, const char *root)
+{
+	size_t len = root ? strlen(root) : 0;
+
+	while (len && root[len - 1] == '/')
+		len--;
+	return len && strncmp(path, root, len) == 0 && path[len] == '/' ? path + len : NULL;
+}
+
+static int prepare_item(const struct bundle *b, int bundle_dir, const char *root,
+	struct mount_item *item, struct err *err)
 {
 	const struct bundle_mount *m = item->mount;
 	int r = mount_options_parse(m->options, &item->options, err);
 
 	if (r < 0)
 		return r;
+	item->destination = below(m->destination, root);
+	if (!item->destination)
+		item->destination = m->destination;
 	if (m->type && strcmp(m->type, "bind") == 0)
 		item->options.bind = true;
-	if (item->options.bind)
-		return prepare_bind(b, bundle_dir, item, err);
+	if (item->options.bind) {
+		item->inside = m->source && !m->source_namespace ? below(m->source, root) : NULL;
+		return bind_prepare(b, bundle_dir, item, err);
+	}
 	if (!m->type || !*m->type)
 		return err_set(err, EINVAL, "neither a type nor the option bind is given");
 	if (item->options.idmap || m->uid_mappings.n)
@@ -207,18 +175,32 @@ static int prepare_item(
 	return 0;
 }
 
+static int mount_failed(const struct mount_item *item, struct err *err)
+{
+	const struct bundle_mount *m = item->mount;
+
+	return err_wrap(err, "error mounting \"%s\" to rootfs at \"%s\"",
+		m->source && *m->source ? m->source
+		: m->type               ? m->type
+					: "",
+		m->destination);
+}
+
 int mounts_prepare(const struct bundle *b, int bundle_dir, struct mount_list *ret, struct err *err)
 {
 	cleanup(mount_list_free) struct mount_list list = { 0 };
+	cleanup(free) char *root = root_on_host(b, bundle_dir);
+	bool locked = in_user_namespace(b);
 
 	list.items = xcalloc(b->mounts.n + 1, sizeof(*list.items));
 	for (size_t i = 0; i < b->mounts.n; i++) {
 		struct mount_item *item = &list.items[i];
 		item->mount = b->mounts.items[i];
-		item->tree = -1;
+		item->tree = item->userns = -1;
+		item->locked = locked;
 		list.n++;
-		if (prepare_item(b, bundle_dir, item, err) < 0)
-			return err_wrap(err, "mount '%s'", item->mount->destination);
+		if (prepare_item(b, bundle_dir, root, item, err) < 0)
+			return mount_failed(item, err);
 	}
 	*ret = list;
 	list = (struct mount_list){ 0 };
@@ -229,6 +211,7 @@ void mount_list_free(struct mount_list *list)
 {
 	for (size_t i = 0; i < list->n; i++) {
 		fd_close(list->items[i].tree);
+		fd_close(list->items[i].userns);
 		mount_options_free(&list->items[i].options);
 	}
 	free(list->items);
@@ -263,7 +246,7 @@ static int check_destination(const struct mount_item *item, int dest, struct err
 
 	if (fstatfs(dest, &fs) < 0)
 		return err_errno(err, "check the destination");
-	if (fs.f_type != PROC_SUPER_MAGIC || may_cover_proc(item->mount->destination))
+	if (fs.f_type != PROC_SUPER_MAGIC || may_cover_proc(item->destination))
 		return 0;
 	/* Its root has inode 1 (PROC_ROOT_INO). */
 	if (fstat(dest, &st) == 0 && st.st_ino == 1 && is_kind(item, "proc"))
@@ -273,7 +256,7 @@ static int check_destination(const struct mount_item *item, int dest, struct err
 
 static int open_destination(const struct mount_item *item, int root, struct err *err)
 {
-	const char *path = item->mount->destination;
+	const char *path = item->destination;
 	cleanup(fd_close) int dest = -1;
 	struct stat st;
 	int r;
@@ -338,7 +321,7 @@ static int covered_mode(const struct mount_item *item, int root)
 
 	if (!is_kind(item, "tmpfs") || has_mode(data ? data : ""))
 		return -1;
-	fd = open_in_root(root, item->mount->destination, O_PATH, 0);
+	fd = open_in_root(root, item->destination, O_PATH, 0);
 	return fd >= 0 && fstat(fd, &st) == 0 ? (int)(st.st_mode & 07777) : -1;
 }
 
@@ -369,7 +352,7 @@ static int finish_file_system(
 
 	if (!o->copy_up && !o->propagation && !o->below_clear)
 		return 0;
-	top = reopen(place->root, item->mount->destination, O_RDONLY | O_DIRECTORY);
+	top = reopen(place->root, item->destination, O_RDONLY | O_DIRECTORY);
 	if (top < 0)
 		return top;
 	if (o->copy_up)
@@ -396,7 +379,7 @@ static int mount_file_system(const struct mount_item *item, const struct mount_p
 	int r;
 
 	if (o->copy_up) {
-		below = reopen(place->root, m->destination, O_RDONLY | O_DIRECTORY);
+		below = reopen(place->root, item->destination, O_RDONLY | O_DIRECTORY);
 		if (below < 0)
 			return err_code(err, below, "open the directory to copy");
 		flags &= ~(unsigned long)MS_RDONLY;
@@ -415,20 +398,25 @@ static int mount_file_system(const struct mount_item *item, const struct mount_p
 	return r < 0 ? err_code(err, r, "fill and set up the %s", m->type) : 0;
 }
 
-static int make_item(
-	const struct mount_item *item, const struct mount_place *place, struct err *err)
+static int make_item(struct mount_item *item, const struct mount_place *place, struct err *err)
 {
 	int mode = covered_mode(item, place->root);
-	cleanup(fd_close) int dest = open_destination(item, place->root, err);
+	cleanup(fd_close) int dest = -1;
 	int r;
 
+	if (item->inside) {
+		r = bind_open_inside(item, place->root, err);
+		if (r < 0)
+			return r;
+	}
+	dest = open_destination(item, place->root, err);
 	if (dest < 0)
 		return dest;
 	if (item->options.bind) {
 		r = tree_attach(item->tree, dest);
 		if (r == -ENOTDIR)
 			return err_set(err, ENOTDIR,
-				"source '%s' is a %s and the destination is not",
+				"source '%s' is a %s and the destination is not: not a directory",
 				item->mount->source, item->is_dir ? "directory" : "file");
 		return r < 0 ? err_code(err, r, "attach '%s'", item->mount->source) : 0;
 	}
@@ -441,14 +429,14 @@ int mounts_make(const struct mount_list *list, const struct mount_place *place, 
 {
 	for (size_t i = 0; i < list->n; i++)
 		if (make_item(&list->items[i], place, err) < 0)
-			return err_wrap(err, "mount '%s'", list->items[i].mount->destination);
+			return mount_failed(&list->items[i], err);
 	return 0;
 }
 
 int mounts_finish(const struct mount_list *list, const struct mount_place *place, struct err *err)
 {
 	for (size_t i = 0; i < list->n; i++) {
-		const char *path = list->items[i].mount->destination;
+		const char *path = list->items[i].destination;
 		if (!is_deferred(&list->items[i]))
 			continue;
 		cleanup(fd_close) int top =
@@ -456,7 +444,9 @@ int mounts_finish(const struct mount_list *list, const struct mount_place *place
 		int r = top < 0 ? top : tree_set(top, MOUNT_ATTR_RDONLY, 0, 0, false);
 		/* What was mounted upon it since is not ours to change. */
 		if (r < 0 && r != -EINVAL)
-			return err_code(err, r, "mount '%s': make it read-only", path);
+			return err_code(err, r,
+				"error mounting \"tmpfs\" to rootfs at \"%s\": make it read-only",
+				path);
 	}
 	return 0;
 }

@@ -107,7 +107,7 @@ int mount_cgroups(
 	r = mount_on(dest, "tmpfs", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=755");
 	if (r < 0)
 		return err_code(err, r, "mount a tmpfs");
-	dir = open_in_root(place->root, item->mount->destination, O_RDONLY | O_DIRECTORY, 0);
+	dir = open_in_root(place->root, item->destination, O_RDONLY | O_DIRECTORY, 0);
 	if (dir < 0)
 		return err_code(err, dir, "open the tmpfs");
 	for (size_t i = 0; i < n; i++) {

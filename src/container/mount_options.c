@@ -107,45 +107,38 @@ static const struct {
 };
 
 /* One of three values under a mask, which mount_setattr(2) wants cleared as a whole. */
-static bool is_atime(unsigned long flag)
-{
-	return flag & (MS_NOATIME | MS_RELATIME | MS_STRICTATIME);
-}
+#define ATIME_MODES ((unsigned long)(MS_NOATIME | MS_RELATIME | MS_STRICTATIME))
 
-static uint64_t atime_attr(unsigned long flag)
+void mount_options_attributes(unsigned long flags, uint64_t *set, uint64_t *clear)
 {
-	return flag & MS_NOATIME       ? MOUNT_ATTR_NOATIME
-	       : flag & MS_STRICTATIME ? MOUNT_ATTR_STRICTATIME
-				       : MOUNT_ATTR_RELATIME;
-}
+	bool times = flags & (ATIME_MODES | MS_NODIRATIME);
 
-static void set_attributes(struct mount_options *o, unsigned long flag, bool on)
-{
-	if (is_atime(flag)) {
-		o->set &= ~(uint64_t)MOUNT_ATTR__ATIME;
-		o->clear |= MOUNT_ATTR__ATIME;
-		o->set |= on ? atime_attr(flag) : MOUNT_ATTR_RELATIME;
-	}
+	*set = *clear = 0;
 	for (size_t i = 0; i < ARRAY_SIZE(attributes); i++) {
-		if (!(attributes[i].flag & flag))
+		if (attributes[i].flag == MS_NODIRATIME && !times)
 			continue;
-		if (on)
-			o->set |= attributes[i].attr;
-		else
-			o->set &= ~attributes[i].attr;
-		o->clear |= attributes[i].attr;
+		*clear |= attributes[i].attr;
+		if (flags & attributes[i].flag)
+			*set |= attributes[i].attr;
 	}
+	if (!times)
+		return;
+	*clear |= MOUNT_ATTR__ATIME;
+	*set |= flags & MS_STRICTATIME ? MOUNT_ATTR_STRICTATIME
+		: flags & MS_NOATIME   ? MOUNT_ATTR_NOATIME
+				       : MOUNT_ATTR_RELATIME;
 }
 
 static void set_flag(struct mount_options *o, unsigned long flag, bool on)
 {
-	if (is_atime(flag))
-		o->flags &= ~(unsigned long)(MS_NOATIME | MS_RELATIME | MS_STRICTATIME);
-	if (on)
-		o->flags |= flag;
-	else
-		o->flags &= ~flag;
-	set_attributes(o, flag, on);
+	/* Of several modes the last counts. */
+	if (on && flag & ATIME_MODES)
+		o->flags &= ~ATIME_MODES;
+	o->flags = on ? o->flags | flag : o->flags & ~flag;
+	o->cleared = on ? o->cleared & ~flag : o->cleared | flag;
+	for (size_t i = 0; i < ARRAY_SIZE(attributes); i++)
+		if (attributes[i].flag & flag)
+			o->set = on ? o->set | attributes[i].attr : o->set & ~attributes[i].attr;
 }
 
 static void set_below(struct mount_options *o, uint64_t attr, bool on)

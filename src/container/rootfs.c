@@ -29,32 +29,6 @@ static bool single_layer(const struct bundle *b)
 	return b->holm.layers && strv_len(b->holm.layers) == 1 && !b->holm.upper && !mapped(b);
 }
 
-int root_prepare(const struct bundle *b, int bundle_dir, int *ret_tree, struct err *err)
-{
-	bool single = single_layer(b);
-	const char *path = single ? b->holm.layers[0] : b->root_path;
-	cleanup(fd_close) int tree = -1;
-	int r;
-
-	if (b->holm.layers && !single) {
-		if (mapped(b)) {
-			tree = overlay_open_mapped(b, bundle_dir, err);
-			if (tree < 0)
-				return tree;
-		}
-		*ret_tree = take_fd(tree);
-		return 0;
-	}
-	tree = tree_open(bundle_dir, path, !single);
-	if (tree < 0)
-		return err_code(err, tree, "root '%s'", path);
-	r = tree_set(tree, single ? MOUNT_ATTR_RDONLY : 0, 0, MS_PRIVATE, !single);
-	if (r < 0)
-		return err_code(err, r, "root '%s': set the mount's options", path);
-	*ret_tree = take_fd(tree);
-	return 0;
-}
-
 static unsigned long propagation_flag(const char *name)
 {
 	static const struct {
@@ -69,6 +43,36 @@ static unsigned long propagation_flag(const char *name)
 		if (name[0] == 'r' && strcmp(name + 1, modes[i].name) == 0)
 			return modes[i].flag | MS_REC;
 	}
+	return 0;
+}
+
+int root_prepare(const struct bundle *b, int bundle_dir, int *ret_tree, struct err *err)
+{
+	bool single = single_layer(b);
+	const char *path = single ? b->holm.layers[0] : b->root_path;
+	cleanup(fd_close) int tree = -1;
+	bool slave;
+	int r;
+
+	if (b->holm.layers && !single) {
+		if (mapped(b)) {
+			tree = overlay_open_mapped(b, bundle_dir, err);
+			if (tree < 0)
+				return tree;
+		}
+		*ret_tree = take_fd(tree);
+		return 0;
+	}
+	tree = tree_open(bundle_dir, path, !single);
+	if (tree < 0)
+		return err_code(err, tree, "root '%s'", path);
+	/* A slave still sees what is mounted there on the host later, as was asked for. */
+	slave = propagation_flag(b->linux_.rootfs_propagation) & MS_SLAVE;
+	r = tree_set(
+		tree, single ? MOUNT_ATTR_RDONLY : 0, 0, slave ? MS_SLAVE : MS_PRIVATE, !single);
+	if (r < 0)
+		return err_code(err, r, "root '%s': set the mount's options", path);
+	*ret_tree = take_fd(tree);
 	return 0;
 }
 

@@ -113,9 +113,8 @@ static int add_bind(struct bundle *b, const struct instance_mount *m, const char
 	made = add(b, m->target, "bind", source, m->non_recursive ? "bind" : "rbind");
 	strv_add(&made->options, m->propagation ? m->propagation : "rprivate");
 	/* Docker 25: nothing below a read-only mount can be written to either, unless asked for. */
-	strv_add(&made->options, !m->read_only                           ? "rw"
-				 : m->writable_below || m->non_recursive ? "ro"
-									 : "rro");
+	if (m->read_only)
+		strv_add(&made->options, m->writable_below || m->non_recursive ? "ro" : "rro");
 	if (idmap)
 		strv_add(&made->options, "idmap");
 	return 0;
@@ -227,7 +226,7 @@ int spec_mounts(struct db *db, const struct instance *i, struct bundle *b, struc
 		cleanup(free) char *target = xasprintf("/etc/%s", files[n]);
 		cleanup(free) char *source = xasprintf("%s/%s", dir, files[n]);
 		if (!mount_at(c, target))
-			add(b, target, "bind", source, "rbind,rprivate,rw");
+			add(b, target, "bind", source, "rbind,rprivate");
 	}
 	return asked_mounts(db, c, b, err);
 }

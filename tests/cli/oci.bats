@@ -7,7 +7,7 @@ setup_file() {
 	[ "$(id -u)" -eq 0 ] || skip "needs root"
 	fresh_root
 	export BUNDLE_ROOTFS=$HOLM_ROOT/rootfs
-	mkdir -p "$BUNDLE_ROOTFS"/{bin,proc,sys,dev,tmp,etc}
+	mkdir -p "$BUNDLE_ROOTFS"/{bin,proc,sys,dev,tmp,mnt,etc}
 	cp "$(command -v busybox)" "$BUNDLE_ROOTFS/bin/busybox"
 	for applet in sh sleep cat ls id echo true false env touch stty ps kill ip; do
 		ln "$BUNDLE_ROOTFS/bin/busybox" "$BUNDLE_ROOTFS/bin/$applet"
@@ -417,6 +417,58 @@ is_gone() {
 	config '.linux.seccomp.flags = ["SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_LOG"]'
 	run oci --debug run "$ID"
 	assert_match 'seccomp filter flags: 2"'
+}
+
+bound() { # OPTION...: runs with a bind mount of a restricted file system; prints the options that it has
+	local options
+	options=$(printf '%s\n' bind "$@" | jq -R . | jq -cs .)
+	mkdir -p source
+	config --arg source "$PWD/source" --argjson options "$options" '.mounts |= map(select(.destination != "/mnt")) |
+		.mounts += [{destination: "/mnt", type: "bind", source: $source, options: $options}] |
+		.process.args = ["sh", "-c", "while read -r _ at _ options _; do [ $at = /mnt ] && echo $options; done < /proc/mounts"]'
+	# shellcheck disable=SC2016
+	run timeout -k 5 60 unshare -m sh -c 'mount -t tmpfs tmpfs source &&
+		mount -o remount,bind,nosuid,nodev,noatime source && exec "$@"' sh \
+		"$HOLM" oci --root "$BATS_TEST_TMPDIR/state" run "$ID"
+}
+
+@test "bind mounts have the options that are asked for, and in a user namespace those of their source" {
+	bound
+	assert_match '^rw,nosuid,nodev,noatime'
+	bound ro
+	assert_match '^ro,noatime'
+	bound suid relatime noexec
+	assert_match '^rw,noexec,relatime'
+	config '.linux.namespaces += [{type: "user"}] |
+		.linux.uidMappings = [{containerID: 0, hostID: 100000, size: 100}] | .linux.gidMappings = .linux.uidMappings'
+	bound ro
+	assert_match '^ro,nosuid,nodev,noatime'
+	bound suid
+	assert_status 1
+	assert_match 'error mounting ..*/source.* to rootfs at ../mnt.*: cannot clear options .*operation not permitted'
+	bound relatime
+	assert_status 1
+	assert_match 'cannot change the access times .*operation not permitted'
+}
+
+@test "bind mounts of what was mounted in the container before, by their paths on the host" {
+	mkdir -p source/deep
+	echo here > source/deep/file
+	config --arg dir "$PWD" '.mounts += [
+		{destination: "/tmp", type: "bind", source: ($dir + "/source"), options: ["bind"]},
+		{destination: ($dir + "/rootfs/mnt"), type: "bind", source: ($dir + "/rootfs/tmp/deep"), options: ["bind"]}] |
+		.process.args = ["cat", "/mnt/file"]'
+	run oci run "$ID"
+	assert_output here
+}
+
+@test "rootfsPropagation: a slave of the host's" {
+	config '.linux.rootfsPropagation = "slave" |
+		.process.args = ["sh", "-c", "read -r line < /proc/self/mountinfo; echo $line"]'
+	# shellcheck disable=SC2016
+	run timeout -k 5 60 unshare -m sh -c 'mount --make-rshared / && exec "$@"' sh \
+		"$HOLM" oci --root "$BATS_TEST_TMPDIR/state" run "$ID"
+	assert_match ' / r.* master:'
 }
 
 @test "memory policy, and one that makes no sense" {
