@@ -15,6 +15,7 @@
 #include "cmd/oci.h"
 #include "cmd/verbs.h"
 #include "instance/stream.h"
+#include "oci/notify.h"
 
 struct create_options {
 	const char *bundle, *console_socket, *pid_file, *pidfd_socket;
@@ -206,9 +207,13 @@ static int start_run(struct cmd_call *call)
 {
 	struct err err = { 0 };
 	cleanup(oci_container_free) struct oci_container *c = oci_find(call->args[0], &err);
+	cleanup(fd_close) int notify = -1;
 
-	if (!c || oci_start(c, &err) < 0)
+	if (!c)
 		return oci_fail(&err, 1);
+	if (oci_notify_listen(c, &notify, &err) < 0 || oci_start(c, &err) < 0)
+		return oci_fail(&err, 1);
+	oci_notify_wait(c, notify, (pid_t)c->run.pid);
 	return 0;
 }
 
@@ -224,7 +229,7 @@ static int run_run(struct cmd_call *call)
 {
 	const struct create_options *o = call->options;
 	cleanup(oci_container_free) struct oci_container *c = NULL;
-	cleanup(fd_close) int console = -1, pidfd = -1;
+	cleanup(fd_close) int console = -1, pidfd = -1, notify = -1;
 	struct err err = { 0 };
 	sigset_t all;
 	int status;
@@ -244,10 +249,13 @@ static int run_run(struct cmd_call *call)
 			return run_failed(c, &err);
 		}
 	}
-	if (oci_start(c, &err) < 0)
+	if (oci_notify_listen(c, &notify, &err) < 0 || oci_start(c, &err) < 0)
 		return run_failed(c, &err);
-	if (o->detach)
+	if (o->detach) {
+		oci_notify_wait(c, notify, (pid_t)c->run.pid);
 		return 0;
+	}
+	oci_notify_fork(c, notify);
 	status = oci_follow((pid_t)c->run.pid, pidfd, console);
 	if (!o->keep && oci_destroy(c, &err) < 0)
 		oci_fail(&err, status);

@@ -15,6 +15,7 @@
 #include "base/fd.h"
 #include "base/ident.h"
 #include "engine/engine.h"
+#include "oci/notify.h"
 #include "oci/oci_internal.h"
 #include "rootless/rootless.h"
 
@@ -278,6 +279,11 @@ int oci_prepare(const struct oci_create *args, struct oci_container **ret, struc
 		r = make_directory(args, &c->dir, err);
 	if (r < 0)
 		return r;
+	r = oci_notify_prepare(c, err);
+	if (r < 0) {
+		dir_remove(AT_FDCWD, c->dir);
+		return r;
+	}
 	*ret = take(c);
 	return 0;
 }

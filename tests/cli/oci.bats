@@ -334,6 +334,33 @@ receive() { # SOCKET tty|SIGNAL: in the background, listening already
 	status_is running
 }
 
+say() { # SOCKET TEXT
+	python3 -c 'import socket, sys
+socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(sys.argv[2].encode(), sys.argv[1])' "$@"
+}
+
+@test "NOTIFY_SOCKET: starting waits until the program is ready, and the caller is told" {
+	local notify=$BATS_TEST_TMPDIR/state/$ID/notify/notify.sock pid run
+	config '.process.args = ["sh", "-c", "[ -S $NOTIFY_SOCKET ] && ! echo 2> /dev/null > /run/notify/x && echo here; exec sleep 1000"]'
+	receive told 2
+	NOTIFY_SOCKET=$PWD/told oci run -d "$ID" < /dev/null > out 3>&- &
+	run=$!
+	eventually grep -x here out
+	say "$notify" $'STATUS=Soon\nREADY=0'
+	say "$notify" $'STATUS=Up\nREADY=1'
+	wait "$run"
+	wait "$RECEIVER"
+	pid=$(oci state "$ID" | jq .pid)
+	[ "$(cat received)" = $'READY=1\nMAINPID='"$pid" ]
+	oci delete -f "$ID"
+
+	# One that ends without a word is waited for no longer; in the foreground the program is what is followed.
+	config '.process.args = ["true"]'
+	NOTIFY_SOCKET=$PWD/told oci run -d "$ID" < /dev/null > /dev/null
+	oci delete "$ID"
+	NOTIFY_SOCKET=$PWD/told oci run "$ID" < /dev/null
+}
+
 is_gone() {
 	! ip link show "$1"
 }

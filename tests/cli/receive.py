@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Waits at a socket for the descriptor that a runtime sends there: receive.py SOCKET tty|SIGNAL
+"""Waits at a socket for the descriptor that a runtime sends there: receive.py SOCKET tty|SIGNAL|N
 
+N: prints so many datagrams that are sent there, instead.
 tty: prints the name that came with it, then all that is written on the terminal until it is closed.
 SIGNAL (its name): sends it to the process that the descriptor stands for, and prints the name.
 """
@@ -10,12 +11,18 @@ import socket
 import sys
 
 path, what = sys.argv[1:]
-listener = socket.socket(socket.AF_UNIX)
+kind = socket.SOCK_DGRAM if what.isdigit() else socket.SOCK_STREAM
+listener = socket.socket(socket.AF_UNIX, kind)
 # Whole at the first sight of it, for whoever waits for the file to be there.
 listener.bind(path + ".new")
-listener.listen()
+if not what.isdigit():
+    listener.listen()
 os.rename(path + ".new", path)
 listener.settimeout(60)
+if what.isdigit():
+    for _ in range(int(what)):
+        print(listener.recv(4096).decode(), end="", flush=True)
+    sys.exit()
 connection = listener.accept()[0]
 name, descriptors, _, _ = socket.recv_fds(connection, 4096, 1)
 print(name.decode(), flush=True)
