@@ -1,6 +1,6 @@
 #pragma once
 /*
- * The seam of what a machine's network card is plugged into. One file a backend, one row in backend.c's table;
+ * The seam of what a machine's network card is plugged into. One file a backend, made by a function of its own below;
  * backend_null.c is the template and the test double.
  *
  * Frames are Ethernet's, without checksum, after a header as virtio has it (virtio 1.2, 5.1.6). Nothing here waits: who

@@ -262,6 +262,19 @@ waiting_machine() {
 	eventually prompt
 }
 
+@test "ports of the host lead to a machine in user mode, and are free again when it was killed" {
+	local port=$((20000 + RANDOM % 10000))
+	command -v passt > /dev/null || skip "needs passt"
+	[ -n "$(ip route show default)" ] || skip "the host has no default route"
+	listens() { ss -ltn "sport = :$port" | grep -q LISTEN; }
+	is_free() { ! listens; }
+	waiting_machine --net "user,port=$port:80"
+	listens
+	kill -9 $PID
+	wait $PID || true
+	eventually is_free
+}
+
 @test "the place of a machine that was killed is given back" {
 	needs_root "for a network of holm's"
 	[ -w /dev/net/tun ] || skip "no /dev/net/tun here"
