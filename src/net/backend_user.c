@@ -23,7 +23,7 @@
 
 #define SOCKET_BUFFER (1 << 20)
 #define INPUT 131072u
-#define READY_MS 10000
+#define READY_MS 30000
 
 struct user {
 	struct net_backend backend;

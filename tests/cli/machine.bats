@@ -243,7 +243,7 @@ int main(void)
 
 @test "wrong --net options are refused" {
 	local net
-	for net in nonsense user,ip=10.0.0.1 bridge,port=1:2 user,mac=1 bridge/ user,; do
+	for net in nonsense user,ip=10.0.0.1 bridge,port=1:2 user,mac=1 bridge/ "user,"; do
 		run holm machine run --cpu soft --memory 64m --kernel "$KERNELS/pvh" --net "$net"
 		assert_status 125
 		assert_match "holm: --net: '"
@@ -259,7 +259,7 @@ waiting_machine() {
 	"$HOLM" machine run --cpu soft --memory 64m --kernel "$KERNELS/pvh" "$@" < /dev/null > "$KERNELS/out" 2>&1 3>&- &
 	PID=$!
 	prompt() { grep -q '>' "$KERNELS/out"; }
-	eventually prompt
+	EVENTUALLY=60 eventually prompt
 }
 
 @test "ports of the host lead to a machine in user mode, and are free again when it was killed" {
@@ -272,7 +272,7 @@ waiting_machine() {
 	listens
 	kill -9 $PID
 	wait $PID || true
-	eventually is_free
+	EVENTUALLY=60 eventually is_free
 }
 
 @test "the place of a machine that was killed is given back" {
