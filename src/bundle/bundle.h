@@ -1,7 +1,7 @@
 #pragma once
 /*
  * A bundle: all that an engine gets to make an instance run, resolved, with nothing left to look up.
- * It is the OCI runtime-spec 1.2 configuration as structs of the same names, plus `holm`, a member
+ * It is the OCI runtime-spec 1.3 configuration as structs of the same names, plus `holm`, a member
  * of our own for what the specification leaves to others (layers to stack, networks to join).
  * Field meanings are the specification's (config.md, config-linux.md).
  *
