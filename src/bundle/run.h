@@ -40,6 +40,9 @@ struct run_create {
 	bool no_pivot;       /* chroot instead, for a root on the initial ramdisk */
 	bool no_new_keyring; /* the caller's session keyring stays the container's */
 	bool share_cgroup;   /* in a group that others are in, with a warning */
+	/* Not NULL: whoever makes it is who starts it, by this descriptor, the caller's, and by no other
+	 * way; closed before that, it ends what was made. */
+	int *ret_start;
 	/* Called in the parent once the namespaces exist, while the child goes on with its mounts;
 	 * `pid` is the first process. May be NULL. */
 	int (*on_namespaces)(void *data, pid_t pid, struct err *err);

@@ -154,8 +154,8 @@ static int listen_fds(void)
 	return text && (!pid || atoi(pid) == getpid()) && atoi(text) > 0 ? atoi(text) : 0;
 }
 
-static int create(
-	const struct cmd_call *call, int *ret_console, struct oci_container **ret, struct err *err)
+static int create(const struct cmd_call *call, bool start, int *ret_console,
+	struct oci_container **ret, struct err *err)
 {
 	const struct create_options *o = call->options;
 	cleanup(fd_close) int socket = -1, pidfd_socket = -1;
@@ -164,6 +164,7 @@ static int create(
 		.id = call->args[0],
 		.no_pivot = o->no_pivot,
 		.no_new_keyring = o->no_new_keyring,
+		.start = start,
 		.process = { .console_socket = -1, .ret_console = ret_console } };
 	int r = check_cgroup_driver(err);
 
@@ -196,7 +197,7 @@ static int create_run(struct cmd_call *call)
 	cleanup(oci_container_free) struct oci_container *c = NULL;
 	struct err err = { 0 };
 
-	if (create(call, NULL, &c, &err) < 0) {
+	if (create(call, /* start= */ false, NULL, &c, &err) < 0) {
 		err_wrap(&err, "runc create failed");
 		return oci_fail(&err, 1);
 	}
@@ -240,7 +241,7 @@ static int run_run(struct cmd_call *call)
 		if (!o->no_subreaper)
 			prctl(PR_SET_CHILD_SUBREAPER, 1);
 	}
-	if (create(call, o->detach ? NULL : &console, &c, &err) < 0)
+	if (create(call, /* start= */ true, o->detach ? NULL : &console, &c, &err) < 0)
 		return run_failed(NULL, &err);
 	if (!o->detach && console >= 0) {
 		pidfd = run_pidfd(&c->run);

@@ -179,18 +179,23 @@ static void leave(int signo)
 	_exit(128 + signo);
 }
 
-static int wait_for_start(const struct container_setup *s)
+/* The connection to who starts it: to whoever made it, or to any process that comes. */
+static int wait_for_start(struct container_setup *s)
 {
 	static const int signals[] = { SIGHUP, SIGINT, SIGTERM };
 	int conn;
 
+	if (s->start < 0)
+		return report_wait_go(s->child_end) < 0 ? -1 : take_fd(s->child_end);
 	/* The first process of a pid namespace hears only what it has a handler for, and there is no program
 	 * yet that could have one. execve takes these away. */
 	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
 		signal(signals[i], leave);
+	s->child_end = fd_close(s->child_end);
 	do
 		conn = accept4(s->start, NULL, NULL, SOCK_CLOEXEC);
 	while (conn < 0 && (errno == EINTR || errno == ECONNABORTED));
+	s->start = fd_close(s->start);
 	return conn;
 }
 
@@ -220,11 +225,9 @@ int child_main(void *setup)
 		return 1;
 	}
 	log_debug("container", "init: closing the pipe to signal completion");
-	fd_close(s->child_end);
 	conn = wait_for_start(s);
 	if (conn < 0)
 		return 1;
-	fd_close(s->start);
 	if (s->args->bundle->hooks.start_container.n) {
 		s->process.last = run_start_hooks;
 		s->process.data = s;

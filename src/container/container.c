@@ -64,19 +64,30 @@ static int open_run_dir(const struct run_state *state, struct err *err)
 	return fd < 0 ? err_errno(err, "open '%s'", state->run_dir) : fd;
 }
 
-int container_start(const struct run_state *state, struct err *err)
+static int go(int made, struct err *err)
+{
+	return report_go(made) < 0
+		       ? err_set(err, ESRCH, "the process died before its program was executed")
+		       : report_wait_exec(made, err);
+}
+
+int container_start(const struct run_state *state, int made, struct err *err)
 {
 	cleanup(fd_close) int run_dir = open_run_dir(state, err), conn = -1;
 	int r;
 
 	if (run_dir < 0)
 		return run_dir;
-	conn = start_connect(run_dir, err);
-	if (conn < 0)
-		return conn;
-	r = report_wait_exec(conn, err);
-	/* Its absence is what tells "running" from "created". */
-	unlinkat(run_dir, START_NAME, 0);
+	if (made >= 0) {
+		r = go(made, err);
+	} else {
+		conn = start_connect(run_dir, err);
+		if (conn < 0)
+			return conn;
+		r = report_wait_exec(conn, err);
+		/* Its absence is what tells "running" from "created". */
+		unlinkat(run_dir, START_NAME, 0);
+	}
 	return r < 0 ? r : hooks_run_poststart(run_dir, (pid_t)state->pid, err);
 }
 

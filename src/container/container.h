@@ -13,7 +13,7 @@
 
 int container_available(struct err *err);
 int container_create(const struct run_create *args, struct run_state *ret, struct err *err);
-int container_start(const struct run_state *state, struct err *err);
+int container_start(const struct run_state *state, int made, struct err *err);
 int container_kill(const struct run_state *state, int signo, bool all, struct err *err);
 int container_exec(const struct run_state *state, const struct bundle *bundle,
 	const struct run_exec *args, pid_t *ret_pid, struct err *err);

@@ -61,6 +61,8 @@ static int make_sockets(struct container_setup *s, struct err *err)
 		return err_errno(err, "make a socket");
 	s->parent_end = pair[0];
 	s->child_end = pair[1];
+	if (s->args->ret_start)
+		return 0;
 	s->start = start_listen(s->run_dir, err);
 	return s->start < 0 ? s->start : 0;
 }
@@ -260,6 +262,8 @@ int container_create(const struct run_create *args, struct run_state *ret, struc
 	}
 	if (args->bundle->process->terminal && args->ret_console)
 		*args->ret_console = take_fd(console);
+	if (args->ret_start)
+		*args->ret_start = take_fd(s.parent_end);
 	*ret = (struct run_state){ .pid = pid,
 		.pid_start = start,
 		.cgroup = take(s.cgroup),

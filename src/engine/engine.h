@@ -18,9 +18,9 @@ struct engine {
 	 * the calling process, which must be single-threaded. On failure nothing is left. Mandatory.
 	 */
 	int (*create)(const struct run_create *args, struct run_state *ret, struct err *err);
-	/* Lets it go (OCI "start"). When the user's program cannot be executed: -ENOENT, -EACCES,
+	/* Lets it go (OCI "start"). `made`: what create gave as *ret_start, or -1. When the user's program cannot be executed: -ENOENT, -EACCES,
 	 * -ENOEXEC with "exec 'PROGRAM': reason" (exit codes 127 and 126). Mandatory. */
-	int (*start)(const struct run_state *state, struct err *err);
+	int (*start)(const struct run_state *state, int made, struct err *err);
 
 	/* Any process. 0 also when it is gone. `all`: every process of the instance. Mandatory. */
 	int (*kill)(const struct run_state *state, int signo, bool all, struct err *err);

@@ -145,7 +145,7 @@ static int open_start(int dir, const struct run_state *state)
 	return -ESRCH;
 }
 
-static int start(const struct run_state *state, struct err *err)
+static int start(const struct run_state *state, int made, struct err *err)
 {
 	cleanup(fd_close) int dir = open(state->run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	cleanup(fd_close) int go = -1, result = -1;

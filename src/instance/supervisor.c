@@ -87,7 +87,7 @@ static void take_down(struct supervisor *s)
 
 static void on_process_exit(void *data, uint32_t events);
 
-static int create(struct supervisor *s, struct err *err)
+static int create(struct supervisor *s, int *ret_start, struct err *err)
 {
 	struct pump_child child;
 	struct run_create args = {
@@ -95,6 +95,7 @@ static int create(struct supervisor *s, struct err *err)
 		.bundle = s->bundle,
 		.bundle_dir = AT_FDCWD,
 		.run_dir = s->i->run_dir,
+		.ret_start = ret_start,
 	};
 	struct run_state run = { 0 };
 	int r = pump_prepare(s, &child, err);
@@ -114,12 +115,13 @@ static int create(struct supervisor *s, struct err *err)
 
 static int launch(struct supervisor *s, struct err *err)
 {
+	cleanup(fd_close) int made = -1;
 	int r;
 
 	s->exited = false;
 	s->restart_wanted = false;
 	s->launched = time_monotonic();
-	r = create(s, err);
+	r = create(s, &made, err);
 	if (r < 0)
 		return r;
 	s->pidfd = run_pidfd(&s->i->state.run);
@@ -138,7 +140,7 @@ static int launch(struct supervisor *s, struct err *err)
 	str_replace(&s->i->state.error, NULL);
 	if (r == 0)
 		r = instance_save_state(s->i, err);
-	return r < 0 ? r : s->engine->start(&s->i->state.run, err);
+	return r < 0 ? r : s->engine->start(&s->i->state.run, made, err);
 }
 
 static void started(struct supervisor *s)

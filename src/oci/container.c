@@ -36,7 +36,10 @@ void oci_container_free(struct oci_container *c)
 		return;
 	record_clear(oci_container_fields, c);
 	bundle_free(c->bundle);
+	json_decref(c->config);
 	free(c->dir);
+	if (c->fresh)
+		fd_close(c->start);
 	free(c);
 }
 
@@ -61,7 +64,7 @@ int oci_id_check(const char *id, struct err *err)
 int oci_load(const char *root, const char *id, struct oci_container **ret, struct err *err)
 {
 	cleanup(oci_container_free) struct oci_container *c = xnew(struct oci_container);
-	cleanup(free) char *path = xasprintf("%s/%s/state.json", root, id);
+	cleanup(free) char *path = xasprintf("%s/%s/" OCI_STATE, root, id);
 	cleanup(json_free) json_t *j = NULL;
 	struct err why = { 0 };
 	int r = oci_id_check(id, err);
@@ -77,15 +80,18 @@ int oci_load(const char *root, const char *id, struct oci_container **ret, struc
 	if (r < 0)
 		return err_wrap(err, "%s", path);
 	c->dir = xasprintf("%s/%s", root, id);
+	c->config = json_incref(json_object_get(j, "config"));
 	*ret = take(c);
 	return 0;
 }
 
 int oci_config(struct oci_container *c, struct err *err)
 {
-	cleanup(free) char *path = xasprintf("%s/" OCI_CONFIG, c->dir);
-
-	return c->bundle ? 0 : bundle_read(AT_FDCWD, path, &c->bundle, err);
+	if (c->bundle)
+		return 0;
+	if (bundle_parse(c->config, &c->bundle, err) < 0)
+		return err_wrap(err, "%s/" OCI_STATE, c->dir);
+	return 0;
 }
 
 static int compare(const void *a, const void *b)
@@ -199,14 +205,25 @@ int oci_pause(struct oci_container *c, bool pause, struct err *err)
 	return engine_container.pause(&c->run, pause, err);
 }
 
+static int remove_directory(const struct oci_container *c, struct err *err)
+{
+	cleanup(free) char *state = xasprintf("%s/" OCI_STATE, c->dir);
+	int r = 0;
+
+	/* Most often that is all there is in it. */
+	unlink(state);
+	if (rmdir(c->dir) < 0)
+		r = dir_remove(AT_FDCWD, c->dir);
+	return r < 0 ? err_code(err, r, "remove '%s'", c->dir) : 0;
+}
+
 int oci_destroy(struct oci_container *c, struct err *err)
 {
 	int r = engine_container.destroy(&c->run, err);
 
 	if (r < 0)
 		return r;
-	r = dir_remove(AT_FDCWD, c->dir);
-	return r < 0 ? err_code(err, r, "remove '%s'", c->dir) : 0;
+	return remove_directory(c, err);
 }
 
 /* What an interrupted creation left. */

@@ -192,19 +192,25 @@ static char *absolute(const char *dir, const char *path)
 int oci_save(const struct oci_container *c, const struct buf *config, struct err *err)
 {
 	cleanup(json_free) json_t *j = record_dump(oci_container_fields, c);
-	cleanup(free) char *state = xasprintf("%s/state.json", c->dir);
-	cleanup(free) char *copy = xasprintf("%s/" OCI_CONFIG, c->dir);
-	int r = file_write(AT_FDCWD, copy, config->data, config->len, 0600, 0);
+	cleanup(free) char *path = xasprintf("%s/" OCI_STATE, c->dir);
+	cleanup(free) char *state = json_text(j, 0);
+	cleanup(buf_free) struct buf text = { 0 };
+	int r;
 
-	if (r < 0)
-		return err_code(err, r, "write '%s'", copy);
-	return json_write(AT_FDCWD, state, j, 0, err);
+	/* As it was written: the members that we do not know are kept, and it need not be made anew. */
+	buf_addf(&text, "%.*s,\"config\":", (int)strlen(state) - 1, state);
+	buf_add(&text, config->data, config->len);
+	buf_adds(&text, "}\n");
+	if (text.len > JSON_MAX_BYTES)
+		return err_set(err, EFBIG, OCI_CONFIG " is too large");
+	r = file_write(AT_FDCWD, path, text.data, text.len, 0600, 0);
+	return r < 0 ? err_code(err, r, "write '%s'", path) : 0;
 }
 
 static int create(const struct oci_create *args, struct oci_container *c, const struct buf *config,
 	struct err *err)
 {
-	cleanup(fd_close) int console = -1;
+	cleanup(fd_close) int console = -1, made = -1;
 	struct run_create run = { .id = args->id,
 		.bundle = c->bundle,
 		.bundle_dir = AT_FDCWD,
@@ -215,7 +221,8 @@ static int create(const struct oci_create *args, struct oci_container *c, const 
 		.keep_fds = args->process.keep_fds,
 		.no_pivot = args->no_pivot,
 		.no_new_keyring = args->no_new_keyring,
-		.share_cgroup = true };
+		.share_cgroup = true,
+		.ret_start = args->start ? &made : NULL };
 	int r = engine_container.create(&run, &c->run, err);
 
 	if (r < 0)
@@ -231,6 +238,8 @@ static int create(const struct oci_create *args, struct oci_container *c, const 
 	}
 	if (args->process.ret_console)
 		*args->process.ret_console = take_fd(console);
+	c->fresh = args->start;
+	c->start = take_fd(made);
 	return 0;
 }
 
@@ -301,13 +310,14 @@ int oci_create(const struct oci_create *args, struct oci_container **ret, struct
 		dir_remove(AT_FDCWD, c->dir);
 		return r;
 	}
-	c->fresh = true;
 	*ret = take(c);
 	return 0;
 }
 
 int oci_start(struct oci_container *c, struct err *err)
 {
+	cleanup(fd_close) int made = c->fresh ? take_fd(c->start) : -1;
+
 	/* Asking the kernel costs as much as all the rest of it. */
 	switch (c->fresh ? RUN_CREATED : oci_status(c)) {
 	case RUN_STOPPED:
@@ -320,7 +330,7 @@ int oci_start(struct oci_container *c, struct err *err)
 		break;
 	}
 	c->fresh = false;
-	if (engine_container.start(&c->run, err) == 0)
+	if (engine_container.start(&c->run, made, err) == 0)
 		return 0;
 	/* A hook after the start may have been what failed. */
 	engine_container.kill(&c->run, SIGKILL, false, NULL);

@@ -3,8 +3,8 @@
  * OCI containers: what the verbs of `holm oci` mean, for the engine "container" (runtime-spec runtime.md;
  * where that is silent, runc). A container is a directory below the root that --root names:
  *
- *	ROOT/ID/state.json   what is needed to find it again; there once it is created
- *	ROOT/ID/config.json  its bundle's, as it was at creation
+ *	ROOT/ID/state.json   what is needed to find it again, and its bundle's configuration as it was at
+ *	                     creation; there once it is created
  *	ROOT/ID/...          the engine's (its run_dir)
  *
  * There is no supervisor: the container's first process is a child of whoever created it, and what a
@@ -19,8 +19,10 @@ struct oci_container {
 	int64_t created; /* ns since the epoch */
 	struct run_state run;
 	struct bundle *bundle; /* oci_config() */
+	json_t *config;        /* what that is made of, of one that was loaded */
 	char *dir;             /* ROOT/ID */
-	bool fresh;            /* just created by ourselves, and not started */
+	bool fresh; /* just created by ourselves, and not started: by `start`, engine.h's `made` */
+	int start;
 };
 void oci_container_free(struct oci_container *c);
 DEFINE_CLEANUP(oci_container_free, struct oci_container *);
@@ -52,6 +54,7 @@ struct oci_process {
 struct oci_create {
 	const char *root, *id;
 	bool no_pivot, no_new_keyring;
+	bool start; /* the caller will start it; nobody else can */
 	struct oci_process process;
 };
 /* From the bundle that is the working directory. On failure nothing is left. */

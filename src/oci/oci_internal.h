@@ -4,6 +4,7 @@
 #include "oci/oci.h"
 
 #define OCI_CONFIG "config.json"
+#define OCI_STATE "state.json"
 
 extern const struct record_field oci_container_fields[];
 

@@ -225,7 +225,7 @@ static UNUSED int box_create(struct box *b)
 
 static UNUSED void box_start(struct box *b)
 {
-	if (box_create(b) < 0 || container_start(&b->state, &b->err) < 0)
+	if (box_create(b) < 0 || container_start(&b->state, -1, &b->err) < 0)
 		fail_msg("%s", b->err.text);
 }
 
@@ -264,7 +264,7 @@ static UNUSED void expect_no_start(struct box *b, int code, const char *text)
 	int r = box_create(b);
 
 	if (r == 0)
-		r = container_start(&b->state, &b->err);
+		r = container_start(&b->state, -1, &b->err);
 	if (r != -code || !strstr(b->err.text, text))
 		fail_msg("got %d '%s', wanted %d '%s'", r, b->err.text, -code, text);
 }

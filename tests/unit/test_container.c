@@ -135,7 +135,7 @@ static void test_cwd_outside(void **state)
 	for (int fd = 3; fd < 12; fd++) {
 		cleanup(free) char *cwd = xasprintf("'/proc/self/fd/%d/'", fd);
 		set(b, "process/cwd", cwd);
-		assert_true(box_create(b) < 0 || container_start(&b->state, &b->err) < 0);
+		assert_true(box_create(b) < 0 || container_start(&b->state, -1, &b->err) < 0);
 		if (b->state.pid) {
 			assert_int_equal(container_destroy(&b->state, &b->err), 0);
 			waitpid((pid_t)b->state.pid, NULL, 0);
@@ -272,7 +272,7 @@ static void test_start_once(void **state)
 
 	script(b, "sleep 100");
 	box_start(b);
-	assert_int_equal(container_start(&b->state, &b->err), -EINVAL);
+	assert_int_equal(container_start(&b->state, -1, &b->err), -EINVAL);
 	assert_non_null(strstr(b->err.text, "was started before"));
 }
 

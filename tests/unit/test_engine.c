@@ -35,7 +35,7 @@ static int create(const struct engine *engine, struct box *b)
 
 static void start(const struct engine *engine, struct box *b)
 {
-	if (create(engine, b) < 0 || engine->start(&b->state, &b->err) < 0)
+	if (create(engine, b) < 0 || engine->start(&b->state, -1, &b->err) < 0)
 		fail_msg("%s", b->err.text);
 }
 
@@ -56,7 +56,7 @@ static void test_fake(void **state)
 	script(b, "echo up; exec sleep 100");
 	start(&engine_fake, b);
 	expect_line(b->out, "up\n");
-	assert_int_equal(engine_fake.start(&b->state, &b->err), -EINVAL);
+	assert_int_equal(engine_fake.start(&b->state, -1, &b->err), -EINVAL);
 	exec.process = b->bundle->process;
 	int fd = engine_fake.exec(&b->state, b->bundle, &exec, &pid, &b->err);
 	assert_true(fd >= 0);
@@ -77,7 +77,7 @@ static void test_fake_without_program(void **state)
 
 	set(b, "process/args", "['/absent/program']");
 	assert_int_equal(create(&engine_fake, b), 0);
-	assert_int_equal(engine_fake.start(&b->state, &b->err), -ENOENT);
+	assert_int_equal(engine_fake.start(&b->state, -1, &b->err), -ENOENT);
 	assert_int_equal(box_wait(b), 127);
 	assert_int_equal(engine_fake.destroy(&b->state, &b->err), 0);
 }
