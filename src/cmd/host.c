@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/if_link.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
@@ -13,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/capability.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -351,19 +351,17 @@ static void check_forwarding(struct host_check *c)
 
 static void check_resource(struct host_check *c)
 {
-	cap_t caps = cap_get_proc();
-	cap_flag_value_t set = CAP_CLEAR;
+	/* Not by libcap, which asks the kernel things each time that the program starts. */
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct caps[2] = { 0 };
 
 	if (rootless()) {
 		say(c, HOST_LIMITED, "",
 			"an ordinary user's: --ulimit and --oom-score-adj are clamped");
-		cap_free(caps);
 		return;
 	}
-	if (caps)
-		cap_get_flag(caps, CAP_SYS_RESOURCE, CAP_EFFECTIVE, &set);
-	cap_free(caps);
-	if (set == CAP_SET)
+	if (syscall(SYS_capget, &header, caps) == 0 &&
+		caps[CAP_TO_INDEX(CAP_SYS_RESOURCE)].effective & CAP_TO_MASK(CAP_SYS_RESOURCE))
 		say(c, HOST_OK, "", "can be raised");
 	else
 		say(c, HOST_LIMITED, "",

@@ -135,6 +135,7 @@ int cgroup_kill(const char *path, int signo, struct err *err)
 struct removal {
 	unsigned depth;
 	int first_error;
+	bool absent; /* the topmost, from the start */
 };
 
 static int remove_tree(void *data, int parent, const char *name)
@@ -142,8 +143,12 @@ static int remove_tree(void *data, int parent, const char *name)
 	struct removal *r = data;
 	cleanup(fd_close) int dir = -1;
 
-	if (unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+	if (unlinkat(parent, name, AT_REMOVEDIR) == 0)
 		return 0;
+	if (errno == ENOENT) {
+		r->absent = r->depth == 0;
+		return 0;
+	}
 	if (errno != EBUSY && errno != ENOTEMPTY) {
 		r->first_error = r->first_error ? r->first_error : -errno;
 		return 0;
@@ -167,9 +172,9 @@ static int remove_once(const struct cgroup_layout *l, const char *path)
 	for (size_t h = 0; h < l->n; h++) {
 		cleanup(free) char *name = cgroup_full_path(l, h, path);
 		struct removal r = { 0 };
-		if (access(name, F_OK) < 0)
-			continue;
 		remove_tree(&r, AT_FDCWD, name);
+		if (r.absent)
+			continue;
 		if (r.first_error == 0)
 			cgroup_remove_parent(l, h, path);
 		else if (!first)

@@ -99,15 +99,24 @@ static int prepare(struct container_setup *s, struct err *err)
 	return r < 0 ? r : hooks_keep(b, &s->hook_state, s->run_dir, err);
 }
 
+/* Where the bundle leaves it to us. At the top: each level costs a directory made and removed in every
+ * hierarchy. One whose name would be too long for that goes below. */
+static char *cgroup_of_id(const char *id)
+{
+	return strlen(id) + sizeof("holm-oci-") > NAME_MAX ? xstrdup(id)
+							   : xasprintf("/holm-oci-%s", id);
+}
+
 static int make_cgroup(struct container_setup *s, struct err *err)
 {
 	const struct bundle_linux *l = &s->args->bundle->linux_;
-	const char *path = l->cgroups_path && *l->cgroups_path ? l->cgroups_path : s->args->id;
+	bool given = l->cgroups_path && *l->cgroups_path;
+	cleanup(free) char *path = given ? xstrdup(l->cgroups_path) : cgroup_of_id(s->args->id);
 	static const struct bundle_resources none;
 	unsigned flags = 0;
 
 	/* Who gives the path of a container looks for it in every hierarchy. */
-	if (l->cgroups_path && *l->cgroups_path && !s->args->bundle->holm.id)
+	if (given && !s->args->bundle->holm.id)
 		flags |= CGROUP_EVERYWHERE;
 	if (s->args->share_cgroup)
 		flags |= CGROUP_SHARED;
