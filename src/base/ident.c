@@ -78,18 +78,40 @@ int64_t time_monotonic(void)
 	return clock_ns(CLOCK_MONOTONIC);
 }
 
+static unsigned days_of_year(unsigned year)
+{
+	return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0 ? 366 : 365;
+}
+
+/* gmtime() and strftime() read the local time zone's file first, whatever they are asked for. */
+int time_format_seconds(int64_t s, char text[TIME_LEN])
+{
+	static const unsigned char days_of_month[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30 };
+	unsigned day = (unsigned)(s / 86400), second = (unsigned)(s % 86400), year = 1970,
+		 month = 0;
+
+	for (; day >= days_of_year(year); year++)
+		day -= days_of_year(year);
+	for (; month < ARRAY_SIZE(days_of_month); month++) {
+		unsigned n = days_of_month[month] + (month == 1 && days_of_year(year) == 366);
+		if (day < n)
+			break;
+		day -= n;
+	}
+	return snprintf(text, TIME_LEN, "%04u-%02u-%02uT%02u:%02u:%02uZ", year, month + 1, day + 1,
+		second / 3600, second / 60 % 60, second % 60);
+}
+
 void time_format(int64_t ns, char text[TIME_LEN])
 {
-	time_t s = ns / 1000000000;
-	struct tm tm;
+	int n;
 
 	if (ns <= 0) {
 		memcpy(text, "0001-01-01T00:00:00Z", 21);
 		return;
 	}
-	gmtime_r(&s, &tm);
-	strftime(text, TIME_LEN, "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(text + 19, TIME_LEN - 19, ".%09uZ", (unsigned)(ns % 1000000000));
+	n = time_format_seconds(ns / 1000000000, text) - 1;
+	snprintf(text + n, TIME_LEN - (size_t)n, ".%09uZ", (unsigned)(ns % 1000000000));
 }
 
 static int parse_fraction(const char **p, int64_t *ns)

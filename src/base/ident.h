@@ -17,5 +17,7 @@ int64_t time_now(void);       /* ns since the epoch */
 int64_t time_monotonic(void); /* ns */
 /* RFC 3339 with nanoseconds in UTC: 2006-01-02T15:04:05.000000000Z. 0 gives Docker's zero time. */
 void time_format(int64_t ns, char text[TIME_LEN]);
+/* Of whole seconds >= 0, without a fraction. The length. */
+int time_format_seconds(int64_t s, char text[TIME_LEN]);
 /* RFC 3339 with any fraction and offset, a date, seconds since the epoch, or a duration before now. */
 int time_parse(const char *text, int64_t *ret_ns);

@@ -6,10 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/ident.h"
 #include "base/strv.h"
 
 static int log_fd = STDERR_FILENO;
@@ -42,13 +42,9 @@ static void add_quoted(struct buf *b, const char *s)
 
 static void add_record(struct buf *b, const char *level, const char *text)
 {
-	struct timespec now;
-	struct tm tm;
-	char when[32];
+	char when[TIME_LEN];
 
-	clock_gettime(CLOCK_REALTIME, &now);
-	gmtime_r(&now.tv_sec, &tm);
-	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	time_format_seconds(time_now() / 1000000000, when);
 	if (form == LOG_JSON)
 		buf_addf(b, "{\"level\":\"%s\",\"msg\":\"", level);
 	else

@@ -2,9 +2,9 @@
  * Groups: making, joining, finding and removing them. One path in every hierarchy that is needed;
  * limits are set in cgroup_limits.c, read in cgroup_stats.c.
  *
- * Each hierarchy costs a container a good 200 us (mkdir, joining, rmdir), so v1 groups are made only
- * in those that count, freeze and measure and in those a limit was asked of. cgroup_update() adds
- * the missing ones later and moves the processes in.
+ * Each hierarchy costs a container a good 100 us (mkdir, joining, rmdir), so v1 groups are made only
+ * in those that measure and in those a limit was asked of. cgroup_add() makes the missing ones later
+ * and moves the processes in.
  */
 #include "container/cgroup.h"
 
@@ -336,12 +336,24 @@ static int check_found(struct cgroup_group *g, int h, unsigned flags, struct err
 	return check_frozen(g, h, err);
 }
 
+/* What a group is made with, whatever is asked of it. On v2 more costs nothing. */
+static unsigned base_of(const struct cgroup_layout *l, size_t h)
+{
+	unsigned v1 = 0;
+
+	for (size_t i = 0; i < l->n; i++)
+		v1 |= cgroup_is_v2(l, i) ? 0 : l->controllers[i];
+	/* Somewhere it has to be. */
+	return cgroup_is_v2(l, h) || !(v1 & CG_BASE & ~CG_LATER) ? CG_BASE : CG_BASE & ~CG_LATER;
+}
+
 static int make(
-	struct cgroup_group *g, unsigned need, unsigned flags, unsigned *ret_made, struct err *err)
+	struct cgroup_group *g, unsigned asked, unsigned flags, unsigned *ret_made, struct err *err)
 {
 	const struct cgroup_layout *l = g->layout;
 
 	for (size_t h = 0; h < l->n; h++) {
+		unsigned need = asked | base_of(l, h);
 		bool made = false;
 		int r;
 		if (!(l->controllers[h] & need) && !(flags & CGROUP_EVERYWHERE))
@@ -376,7 +388,7 @@ int cgroup_create(const char *path, const struct bundle_resources *resources, un
 {
 	const struct cgroup_layout *l = cgroup_layout();
 	cleanup(cgroup_close) struct cgroup_group g = { 0 };
-	unsigned need = CG_BASE | (resources ? cgroup_limits_need(resources) : 0), made = 0;
+	unsigned need = resources ? cgroup_limits_need(resources) : 0, made = 0;
 	char *absolute;
 	int r = cgroup_path(path, &absolute, err);
 
@@ -537,6 +549,40 @@ static int move_all(const struct cgroup_group *g, size_t h, struct err *err)
 		g->layout->list[h].mount, g->path);
 }
 
+/* Without the processes. *ret_made: where it is new. */
+static int make_missing(struct cgroup_group *g, unsigned need, unsigned *ret_made, struct err *err)
+{
+	for (size_t h = 0; h < g->layout->n; h++) {
+		bool fresh = false;
+		if (g->dir[h] >= 0 || !(g->layout->controllers[h] & need))
+			continue;
+		int r = make_in(g, h, need, &fresh);
+		if (r < 0)
+			return err_code(
+				err, r, "make cgroup '%s%s'", g->layout->list[h].mount, g->path);
+		*ret_made |= fresh ? 1u << h : 0;
+	}
+	return 0;
+}
+
+static int fill(const struct cgroup_group *g, unsigned made, struct err *err)
+{
+	int r = 0;
+
+	for (size_t h = 0; r == 0 && h < g->layout->n; h++)
+		if (made & 1u << h)
+			r = move_all(g, h, err);
+	return r;
+}
+
+int cgroup_add(struct cgroup_group *g, unsigned need, struct err *err)
+{
+	unsigned made = 0;
+	int r = make_missing(g, need, &made, err);
+
+	return r < 0 ? r : fill(g, made, err);
+}
+
 int cgroup_update(const char *path, const struct bundle_resources *resources, struct err *err)
 {
 	cleanup(cgroup_close) struct cgroup_group g = { 0 };
@@ -554,21 +600,10 @@ int cgroup_update(const char *path, const struct bundle_resources *resources, st
 	}
 	if (!exists)
 		return err_set(err, ENOENT, "cgroup '%s' does not exist", g.path);
-	for (size_t h = 0; h < g.layout->n; h++) {
-		bool fresh = false;
-		if (g.dir[h] >= 0 || !(g.layout->controllers[h] & need))
-			continue;
-		r = make_in(&g, h, need, &fresh);
-		if (r < 0)
-			return err_code(
-				err, r, "make cgroup '%s%s'", g.layout->list[h].mount, g.path);
-		made |= fresh ? 1u << h : 0;
-	}
-	r = cgroup_limits_apply(&g, resources, err);
-	for (size_t h = 0; r == 0 && h < g.layout->n; h++)
-		if (made & 1u << h)
-			r = move_all(&g, h, err);
-	return r;
+	r = make_missing(&g, need, &made, err);
+	if (r == 0)
+		r = cgroup_limits_apply(&g, resources, err);
+	return r < 0 ? r : fill(&g, made, err);
 }
 
 static int add_pids(int dir, pid_t **pids, size_t *n)
@@ -639,20 +674,62 @@ static int collect(struct pid_list *list, int dir)
 	return r;
 }
 
+/* All hierarchies hold the same processes, but those that were added may just be filled; or -1. */
+static int full_hierarchy(const struct cgroup_group *g)
+{
+	int h = -1;
+
+	for (size_t i = 0; i < g->layout->n; i++)
+		if (g->dir[i] >= 0 && (g->layout->controllers[i] & CG_BASE & ~CG_LATER))
+			h = (int)i;
+	for (size_t i = 0; h < 0 && i < g->layout->n; i++)
+		h = g->dir[i] >= 0 ? (int)i : h;
+	return h;
+}
+
+struct task_count {
+	uint64_t n;
+	unsigned depth;
+};
+
+static int count_tasks(void *data, int parent, const char *name)
+{
+	struct task_count *c = data;
+	cleanup(fd_close) int dir =
+		openat(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	cleanup(buf_free) struct buf text = { 0 };
+
+	if (dir < 0 || file_read(dir, "tasks", 1u << 24, &text) < 0)
+		return 0;
+	for (const char *s = text.data; s && (s = strchr(s, '\n')); s++)
+		c->n++;
+	if (c->depth < MAX_DEPTH) {
+		c->depth++;
+		cgroup_subgroups(dir, count_tasks, c);
+		c->depth--;
+	}
+	return 0;
+}
+
+uint64_t cgroup_count_tasks(const struct cgroup_group *g)
+{
+	struct task_count c = { 0 };
+	int h = full_hierarchy(g);
+
+	if (h >= 0)
+		count_tasks(&c, g->dir[h], ".");
+	return c.n;
+}
+
 int cgroup_pids(const char *path, pid_t **ret, struct err *err)
 {
 	cleanup(cgroup_close) struct cgroup_group g = { 0 };
 	struct pid_list list = { 0 };
-	int r = cgroup_open(path, &g, err), h = -1;
+	int r = cgroup_open(path, &g, err), h;
 
 	if (r < 0)
 		return r;
-	/* All hierarchies hold the same processes. */
-	for (size_t i = 0; i < g.layout->n; i++)
-		if (g.dir[i] >= 0 && (g.layout->controllers[i] & CG_BASE))
-			h = (int)i;
-	for (size_t i = 0; h < 0 && i < g.layout->n; i++)
-		h = g.dir[i] >= 0 ? (int)i : h;
+	h = full_hierarchy(&g);
 	r = h < 0 ? 0 : collect(&list, g.dir[h]);
 	if (r < 0) {
 		free(list.v);

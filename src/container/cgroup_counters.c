@@ -305,7 +305,7 @@ static json_t *pids(const struct cgroup_group *g, char *text)
 	uint64_t limit = number(&s, "pids.max");
 	json_t *j = json_object();
 
-	put(j, "current", number(&s, "pids.current"));
+	put(j, "current", s.h < 0 ? cgroup_count_tasks(g) : number(&s, "pids.current"));
 	put(j, "limit", limit == UINT64_MAX ? 0 : limit);
 	return j;
 }

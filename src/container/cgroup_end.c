@@ -48,6 +48,8 @@ static int freeze_group(const struct cgroup_group *g, bool freeze, int64_t timeo
 
 	if (h < 0)
 		return -ENOTSUP;
+	if (g->dir[h] < 0 && !freeze)
+		return 0; /* it never was */
 	/* v1 must be told again: a process that forks while FREEZING can stay ahead of it. */
 	while ((r = set_frozen(g, h, freeze)) == 0 && !is_frozen(g, h, freeze)) {
 		if (time_monotonic() > end) {
@@ -65,6 +67,9 @@ int cgroup_freeze(const char *path, bool freeze, struct err *err)
 	cleanup(cgroup_close) struct cgroup_group g = { 0 };
 	int r = cgroup_open(path, &g, err);
 
+	if (r < 0)
+		return r;
+	r = freeze ? cgroup_add(&g, CG_BIT(CG_FREEZER), err) : 0;
 	if (r < 0)
 		return r;
 	r = freeze_group(&g, freeze, FREEZE_TIMEOUT);
@@ -95,14 +100,15 @@ static int signal_all(const char *path, int signo, struct err *err)
 
 /* Without cgroup.kill. What forks faster than we list is frozen first; a v1 process that is frozen
  * takes the signal when it thaws. */
-static int kill_all(const struct cgroup_group *g, struct err *err)
+static int kill_all(struct cgroup_group *g, struct err *err)
 {
 	int64_t end = time_monotonic() + KILL_TIMEOUT;
 	unsigned us = FIRST_PAUSE;
 	int n = signal_all(g->path, SIGKILL, err);
 
 	for (int pass = 0; n > 0; pass++) {
-		bool frozen = pass > 2 && freeze_group(g, true, KILL_TIMEOUT / 10) == 0;
+		bool frozen = pass > 2 && cgroup_add(g, CG_BIT(CG_FREEZER), NULL) == 0 &&
+			      freeze_group(g, true, KILL_TIMEOUT / 10) == 0;
 		if (frozen)
 			n = signal_all(g->path, SIGKILL, err);
 		freeze_group(g, false, KILL_TIMEOUT / 10);

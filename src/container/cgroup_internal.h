@@ -35,6 +35,9 @@ enum cgroup_controller {
 #define CG_BASE \
 	(CG_BIT(CG_MEMORY) | CG_BIT(CG_CPUACCT) | CG_BIT(CG_PIDS) | CG_BIT(CG_BLKIO) | \
 		CG_BIT(CG_FREEZER))
+/* Of these, what v1 has a hierarchy for that few containers use: it is made for who freezes (cgroup_add()),
+ * and processes can be counted without. */
+#define CG_LATER (CG_BIT(CG_PIDS) | CG_BIT(CG_FREEZER))
 
 #define CGROUP_MAX_HIERARCHIES 16
 
@@ -78,6 +81,10 @@ DEFINE_CLEANUP_OBJECT(cgroup_close, struct cgroup_group);
 
 /* The group's directory in hierarchy h. The caller frees. */
 char *cgroup_full_path(const struct cgroup_layout *l, size_t h, const char *path);
+/* Makes an open group's directories in those hierarchies of `need` that lack them, with all its processes. */
+int cgroup_add(struct cgroup_group *g, unsigned need, struct err *err);
+/* Threads in the group and below it, as pids.current. */
+uint64_t cgroup_count_tasks(const struct cgroup_group *g);
 /* Calls fn for each directory in `dir` until it returns other than 0. */
 int cgroup_subgroups(int dir, int (*fn)(void *data, int dir, const char *name), void *data);
 /* When `path` lies in holm's own group and that has become empty. */

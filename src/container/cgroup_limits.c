@@ -554,6 +554,8 @@ unsigned cgroup_limits_need(const struct bundle_resources *res)
 		need |= CG_BIT(CG_CPUSET);
 	if (res->devices.n)
 		need |= CG_BIT(CG_DEVICES);
+	if (res->pids.limit)
+		need |= CG_BIT(CG_PIDS);
 	if (res->hugepage_limits.n)
 		need |= CG_BIT(CG_HUGETLB);
 	if (json_object_get(res->network, "classID"))

@@ -124,6 +124,10 @@ static void pids(const struct source *s, struct run_stats *r)
 {
 	uint64_t limit = value(s, "pids.max");
 
+	if (s->h < 0) {
+		r->pids = cgroup_count_tasks(s->g);
+		return;
+	}
 	r->pids = value(s, "pids.current");
 	r->pids_limit = limit == UINT64_MAX ? 0 : limit;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 #include <sys/stat.h>
 
@@ -263,6 +264,28 @@ static void times_with_zones_and_limits(void **state)
 	assert_int_equal(ns, 500000000);
 }
 
+/* What the C library says of the same second, from leap years and ends of months on. */
+static void times_are_the_calendar_s(void **state)
+{
+	static const int64_t at[] = { 0, 1, 68169599, 68169600, 68255999, 68256000, 94694399,
+		94694400, 951782399, 951868800, 1709164799, 1709251199, 1735689599, 4107542399,
+		4107542400, 9223372035 };
+	char text[TIME_LEN], want[TIME_LEN];
+
+	for (size_t i = 0; i < ARRAY_SIZE(at) + 2000; i++) {
+		time_t s = i < ARRAY_SIZE(at) ? at[i] : (time_t)(i * 4600033);
+		struct tm tm;
+		gmtime_r(&s, &tm);
+		assert_int_equal(strftime(want, sizeof(want), "%Y-%m-%dT%H:%M:%SZ", &tm), 20);
+		assert_int_equal(time_format_seconds(s, text), 20);
+		assert_string_equal(text, want);
+	}
+	time_format(INT64_C(1709251199123456789), text);
+	assert_string_equal(text, "2024-02-29T23:59:59.123456789Z");
+	time_format(0, text);
+	assert_string_equal(text, "0001-01-01T00:00:00Z");
+}
+
 struct rest {
 	struct loop *loop;
 	int rests, fired;
@@ -349,6 +372,7 @@ int main(void)
 		cmocka_unit_test(trimming_takes_only_what_is_free),
 		cmocka_unit_test(suggestions),
 		cmocka_unit_test(times_with_zones_and_limits),
+		cmocka_unit_test(times_are_the_calendar_s),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

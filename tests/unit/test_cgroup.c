@@ -563,9 +563,13 @@ static void host_life(void **state)
 	assert_int_equal(tell(&c, 'f'), 'y');
 	assert_int_equal(cgroup_pids(path, &pids, &err), 2);
 	assert_true(pids[0] == c.pid || pids[1] == c.pid);
+	/* Counted, on v1: nobody has asked for the pids controller. */
 	assert_int_equal(cgroup_stats(path, &s, &err), 0);
 	assert_int_equal(s.pids, 2);
 	assert_true(s.cpu_ns > 0);
+	/* v1's freezer comes with the first who freezes, and all processes go into it. */
+	assert_false(cgroup_is_frozen(path));
+	assert_int_equal(cgroup_freeze(path, false, &err), 0);
 	assert_int_equal(cgroup_join(path, 1 << 30, &err), -ESRCH);
 
 	assert_int_equal(cgroup_freeze(path, true, &err), 0);
