@@ -144,7 +144,7 @@ static void leave_keyring(const struct container_setup *s)
 		log_debug("container", "no session keyring of its own: %s", strerror(errno));
 }
 
-static int create(const struct container_setup *s, struct err *err)
+static int create(struct container_setup *s, struct err *err)
 {
 	const struct bundle_process *p = s->args->bundle->process;
 	struct console console = { -1, -1 };
@@ -166,6 +166,8 @@ static int create(const struct container_setup *s, struct err *err)
 	if (r < 0)
 		return r;
 	r = p->terminal ? console_use(console.terminal, err) : stdio_use(s->args->stdio, err);
+	if (r == 0)
+		r = process_find(&s->process, err);
 	if (r < 0)
 		return r;
 	r = report_send(s->child_end, REPORT_READY, NULL, console.master);

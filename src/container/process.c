@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -21,6 +22,7 @@
 
 #include "base/alloc.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "base/strv.h"
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -159,8 +161,12 @@ static char *find_program(const char *name, char *const *env, int *ret_code)
 	cleanup(strv_free) char **dirs = NULL;
 	int code = ENOENT;
 
-	if (strchr(name, '/'))
-		return xstrdup(name);
+	if (strchr(name, '/')) {
+		if (may_run(name))
+			return xstrdup(name);
+		*ret_code = errno;
+		return NULL;
+	}
 	dirs = strv_split(path && *path ? path : DEFAULT_PATH, ':');
 	strv_foreach (d, dirs) {
 		char *file = xasprintf("%s/%s", **d ? *d : ".", name);
@@ -235,6 +241,54 @@ static char **make_env(const struct bundle_process *p)
 	return env;
 }
 
+static int find(struct process_setup *s, struct err *err)
+{
+	const char *name = s->process->args[0];
+	int code = 0;
+
+	if (s->program)
+		return 0;
+	if (!s->env)
+		s->env = make_env(s->process);
+	s->program = find_program(name, s->env, &code);
+	return s->program ? 0 : err_code(err, -code, "exec '%s'", name);
+}
+
+/* For the kernel's checks of paths alone, and without root's rights over them. Groups are the user's to see as
+ * well; where they cannot be set, process_run() will say so. */
+static void see_as(uid_t uid, gid_t gid, size_t n, const gid_t *groups)
+{
+	if (setgroups(n, groups) < 0)
+		log_debug("container", "groups stay: %s", strerror(errno));
+	/* The right to change them goes with the user. */
+	setfsgid(gid);
+	setfsuid(uid);
+}
+
+int process_find(struct process_setup *s, struct err *err)
+{
+	const struct bundle_user *u = &s->process->user;
+	const char *cwd = s->process->cwd;
+	int r, n = u->uid ? getgroups(0, NULL) : 0;
+	cleanup(free) gid_t *own = xcalloc((size_t)(n > 0 ? n : 0) + 1, sizeof(*own));
+	bool entered = chdir(cwd) == 0;
+
+	if (u->uid) {
+		n = n > 0 ? getgroups(n, own) : 0;
+		see_as(u->uid, u->gid, u->additional_gids.n, u->additional_gids.v);
+	}
+	/* Where nobody can go, process_run() says that. */
+	r = entered || chdir(cwd) == 0 ? find(s, err) : 0;
+	if (u->uid) {
+		setfsuid(geteuid());
+		see_as(geteuid(), getegid(), n > 0 ? (size_t)n : 0, own);
+		die_with_parent(s->parent);
+	}
+	if (chdir("/") < 0)
+		return err_errno(err, "enter the root");
+	return r;
+}
+
 /* ---- the end */
 
 static int send_listener(const struct process_setup *s, int fd, struct err *err)
@@ -294,15 +348,14 @@ static char **init_arguments(const struct process_setup *s, const char *program,
 	return argv;
 }
 
-int process_run(const struct process_setup *s, int conn, struct err *err)
+int process_run(struct process_setup *s, int conn, struct err *err)
 {
 	const struct bundle_process *p = s->process;
 	const char *label = p->selinux_label;
 	bool direct = label && *label && !s->reaper;
-	cleanup(strv_free) char **env = NULL, **argv = NULL;
-	cleanup(free) char *program = NULL;
+	cleanup(strv_free) char **argv = NULL;
 	bool entered;
-	int r, code = 0;
+	int r;
 
 	if (s->personality >= 0 && personality((unsigned long)s->personality) < 0)
 		return err_errno(err, "linux.personality");
@@ -323,11 +376,10 @@ int process_run(const struct process_setup *s, int conn, struct err *err)
 	r = check_cwd(p->cwd, err);
 	if (r < 0)
 		return r;
-	env = make_env(p);
-	program = find_program(p->args[0], env, &code);
-	if (!program)
-		return err_code(err, -code, "exec '%s'", p->args[0]);
-	argv = init_arguments(s, program, conn);
+	r = find(s, err);
+	if (r < 0)
+		return r;
+	argv = init_arguments(s, s->program, conn);
 	/* Marked only now: the init program marks it again before it executes the user's. */
 	if (!direct && fcntl(conn, F_SETFD, 0) < 0)
 		return err_errno(err, "hand on a descriptor");
@@ -336,14 +388,14 @@ int process_run(const struct process_setup *s, int conn, struct err *err)
 		return err_code(err, r, "process.rlimits: set RLIMIT_NOFILE");
 	r = restrict_rights(s, err);
 	if (r == 0 && s->last)
-		r = s->last(s->data, env, err);
+		r = s->last(s->data, s->env, err);
 	if (r < 0)
 		return r;
 	/* An SELinux label is taken on at the first execve, and only entry points that its policy
 	 * knows will do: the policy is what protects the host's files then. */
 	if (direct)
-		execve(program, p->args, env);
+		execve(s->program, p->args, s->env);
 	else
-		syscall(SYS_execveat, s->init, "", argv, env, AT_EMPTY_PATH);
+		syscall(SYS_execveat, s->init, "", argv, s->env, AT_EMPTY_PATH);
 	return err_errno(err, "exec '%s'", p->args[0]);
 }

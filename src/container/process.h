@@ -24,6 +24,8 @@ struct process_setup {
 	int64_t personality;  /* or -1 */
 	struct memory_policy memory;
 	int keep_fds; /* from 3 on, for the program */
+	char **env;   /* of process_find() */
+	char *program;
 	/* Called last before execve, with all rights gone and the filter set; or NULL. */
 	int (*last)(void *data, char *const *env, struct err *err);
 	void *data;
@@ -48,6 +50,12 @@ int process_limit_files(const struct bundle_process *p);
 /* In the child, first of all: a session of its own, default signals, nothing inherited, death with the
  * parent. */
 void process_detach(const struct process_setup *s);
+/*
+ * In the child, inside its root, while it is root still: looks for the program as its user will, so that
+ * whoever makes the container hears of one that is not there or cannot be executed. -ENOENT or -EACCES
+ * with "exec 'PROGRAM'". Changes nothing else.
+ */
+int process_find(struct process_setup *s, struct err *err);
 /* In the child, inside its root, its standard descriptors set: becomes the program. `conn`, a socket, is
  * closed by success, and hears from the init program (report.h) when that fails. Returns on failure. */
-int process_run(const struct process_setup *s, int conn, struct err *err);
+int process_run(struct process_setup *s, int conn, struct err *err);

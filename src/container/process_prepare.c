@@ -13,6 +13,7 @@
 
 #include "base/alloc.h"
 #include "base/fd.h"
+#include "base/strv.h"
 #include "container/init.h"
 
 static int parse_personality(const json_t *j, int64_t *ret, struct err *err)
@@ -144,6 +145,10 @@ void process_setup_free(struct process_setup *s)
 	s->init = fd_close(s->init);
 	s->parent = fd_close(s->parent);
 	s->listener = fd_close(s->listener);
+	strv_free(s->env);
+	s->env = NULL;
+	free(s->program);
+	s->program = NULL;
 	free(s->listener_state);
 	s->listener_state = NULL;
 }

@@ -80,6 +80,9 @@ static bool is_there(const struct oci_container *c, const char *program)
 	cleanup(free) char *path = xasprintf("/proc/%lld/root", (long long)c->run.pid);
 	cleanup(fd_close) int root = -1, fd = -1;
 
+	/* At its creation the program is looked for itself. */
+	if (!c->run.pid)
+		return false;
 	root = open(run_alive(&c->run) ? path : c->rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	fd = root < 0 ? -1 : open_in_root(root, program, O_PATH, 0);
 	return fd >= 0;
@@ -207,6 +210,14 @@ int oci_save(const struct oci_container *c, const struct buf *config, struct err
 	return r < 0 ? err_code(err, r, "write '%s'", path) : 0;
 }
 
+static int creation_failed(const struct oci_container *c, struct err *err)
+{
+	return strncmp(err->text, "exec '", 6) == 0
+		       ? oci_exec_error(c, err)
+		       : err_wrap(err,
+				 "unable to start container process: error during container init");
+}
+
 static int create(const struct oci_create *args, struct oci_container *c, const struct buf *config,
 	struct err *err)
 {
@@ -226,8 +237,7 @@ static int create(const struct oci_create *args, struct oci_container *c, const 
 	int r = engine_container.create(&run, &c->run, err);
 
 	if (r < 0)
-		return err_wrap(
-			err, "unable to start container process: error during container init");
+		return creation_failed(c, err);
 	c->created = time_now();
 	r = oci_save(c, config, err);
 	if (r == 0)

@@ -60,8 +60,11 @@ task_is() {
 	run pod run --rm --network none "$IMAGE" sh -c 'echo hi; exit 7'
 	assert_status 7
 	assert_output hi
-	# Told at start, where runc tells at create: 126 and not 127.
 	run pod run --rm --network none "$IMAGE" /absent
+	assert_status 127
+	run pod run --rm --network none "$IMAGE" absent
+	assert_status 127
+	run pod run --rm --network none "$IMAGE" /etc/passwd
 	assert_status 126
 	pod run -d --name p1 --network none -m 64m -v "$CALLERS:/host:ro" "$IMAGE" sleep 300 > /dev/null
 	run pod exec p1 sh -c 'cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2> /dev/null; ls /host/holm-oci; exit 3'

@@ -105,6 +105,51 @@ status_is() {
 	[[ $output == *'exec: \"/etc\": permission denied'* ]]
 }
 
+# create_fails TEXT PROGRAM: it is refused by create already, and nothing stays.
+create_fails() {
+	local text=$1
+	config '.process.args = [$program]' --arg program "$2"
+	run oci create "$ID" < /dev/null
+	[ "$status" -eq 1 ]
+	[[ $output == *"runc create failed: unable to start container process: exec: $text"* ]]
+	run oci state "$ID"
+	[[ $output == *"container does not exist"* ]]
+	[ ! -e "state/$ID" ]
+	[ -z "$(find /sys/fs/cgroup -type d -name "*$ID*")" ]
+}
+
+@test "create: a program that cannot be executed is told by create, as its user would find it" {
+	mkdir -p tools/closed
+	cp /bin/busybox tools/mine 2> /dev/null || cp /bin/true tools/mine
+	cp tools/mine tools/closed/mine
+	chmod 700 tools/closed
+	touch tools/text
+	config '.mounts += [{"destination": "/tools", "type": "bind", "source": $dir, "options": ["bind", "ro"]}]' \
+		--arg dir "$PWD/tools"
+	create_fails '\"no-such-program\": executable file not found in $PATH' no-such-program
+	create_fails '\"/absent\": stat /absent: no such file or directory' /absent
+	create_fails '\"./sh\": stat ./sh: no such file or directory' ./sh
+	create_fails '\"/tools/text\": permission denied' /tools/text
+	create_fails '\"/tools\": permission denied' /tools
+	# Only where this user may look.
+	config '.process.env = ["PATH=/tools/closed"]'
+	config '.process.args = ["mine"]'
+	oci create "$ID" < /dev/null > /dev/null
+	oci delete -f "$ID"
+	config '.process.user = {"uid": 1000, "gid": 1000}'
+	create_fails '\"mine\": permission denied' mine
+	config '.process.env = ["PATH=/tools/closed:/tools"]'
+	config '.process.args = ["mine"]'
+	oci create "$ID" < /dev/null > /dev/null
+	# The one who looked was root again afterwards, with all groups.
+	[ "$(sed -n 's/^\(Uid\|Gid\):\s*//p' "/proc/$(oci state "$ID" | jq .pid)/status" | tr -s '\t\n' ' ')" = "0 0 0 0 0 0 0 0 " ]
+	oci delete -f "$ID"
+	# From the working directory, which this user may be in but not walk to.
+	config '.process.user = {"uid": 0, "gid": 0} | .process.cwd = "/tools/closed"'
+	config '.process.args = ["./mine"]'
+	oci create "$ID" < /dev/null > /dev/null
+}
+
 @test "run: signals reach the container" {
 	config '.process.args = ["/bin/sh", "-c", "trap \"exit 9\" TERM; echo ready; while :; do sleep 0.1; done"]'
 	oci run "$ID" > out &
