@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/mount_tree.h"
 #include "bundle/bundle.h"
 
 struct mount_options {
@@ -64,14 +65,7 @@ int mount_cgroups(
 	const struct mount_item *item, const struct mount_place *place, int dest, struct err *err);
 
 /* Leaf functions: 0 or -errno. */
-/* A copy of the mount at a path, not yet anywhere. */
-int tree_open(int dirfd, const char *path, bool recursive);
-int tree_attach(int tree, int dest);
-int tree_set(int tree, uint64_t set, uint64_t clear, unsigned long propagation, bool recursive);
 /* mount(2) upon a descriptor. */
 int mount_on(int dest, const char *type, const char *source, unsigned long flags, const char *data);
-/* Opens the place of a mount inside root, making it (as a directory or an empty file) where it is
- * missing. The descriptor is O_PATH. */
-int mount_point_open(int root, const char *path, bool is_dir);
 /* Copies what is below one directory into another, both of the container (copy_up.c). */
 int copy_up(int from, int to);

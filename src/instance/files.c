@@ -223,12 +223,13 @@ int files_copy_out(struct db *db, struct instance *i, const char *path, bool fol
 		.uid = geteuid(),
 		.gid = getegid(),
 		.replace = true };
-	cleanup(fd_close) int root = -1;
-	int r = instance_root(db, i, /* volumes= */ true, &root, &how.from_base, err);
+	cleanup(instance_root_close) struct instance_root root = INSTANCE_ROOT_NONE;
+	int r = instance_root_open(db, i, INSTANCE_ROOT_MOUNTS, &root, err);
 
 	if (r < 0)
 		return r;
-	return copy(&(struct place){ root, path }, &(struct place){ -1, host_path }, follow_link,
+	how.from_base = root.base;
+	return copy(&(struct place){ root.fd, path }, &(struct place){ -1, host_path }, follow_link,
 		&how, err);
 }
 
@@ -269,27 +270,28 @@ DEFINE_CLEANUP_OBJECT(guise_drop, struct guise);
 
 /* A stopped instance's root is writable to us, whatever it is to the instance. */
 static int open_writable(
-	struct db *db, struct instance *i, int *ret_root, uint32_t *ret_base, struct err *err)
+	struct db *db, struct instance *i, struct instance_root *ret, struct err *err)
 {
 	if (i->config.read_only && !instance_running(i))
 		return err_set(
 			err, EROFS, "the root file system of '%s' is read-only", i->config.name);
-	return instance_root(db, i, /* volumes= */ true, ret_root, ret_base, err);
+	return instance_root_open(db, i, INSTANCE_ROOT_WRITE | INSTANCE_ROOT_MOUNTS, ret, err);
 }
 
 int files_copy_in(struct db *db, struct instance *i, const char *host_path, const char *path,
 	bool archive, bool follow_link, struct err *err)
 {
 	struct tree_copy how = { .keep_owner = archive, .replace = true };
+	cleanup(instance_root_close) struct instance_root root = INSTANCE_ROOT_NONE;
 	cleanup(guise_drop) struct guise guise = { 0 };
-	cleanup(fd_close) int root = -1;
-	int r = open_writable(db, i, &root, &how.to_base, err);
+	int r = open_writable(db, i, &root, err);
 
+	how.to_base = root.base;
 	if (r == 0)
 		r = guise_take(how.to_base, &guise, err);
 	if (r < 0)
 		return r;
-	return copy(&(struct place){ -1, host_path }, &(struct place){ root, path }, follow_link,
+	return copy(&(struct place){ -1, host_path }, &(struct place){ root.fd, path }, follow_link,
 		&how, err);
 }
 
@@ -298,11 +300,13 @@ int files_copy_out_tar(struct db *db, struct instance *i, const char *path, int 
 	struct tar_tree_options options = { 0 };
 	struct source s = { .fd = -1 };
 	cleanup(tar_writer_close) struct tar_writer *writer = NULL;
-	cleanup(fd_close) int root = -1, parent = -1;
+	cleanup(instance_root_close) struct instance_root root = INSTANCE_ROOT_NONE;
+	cleanup(fd_close) int parent = -1;
 	struct place from = { .path = path };
-	int r = instance_root(db, i, /* volumes= */ true, &root, &options.base, err);
+	int r = instance_root_open(db, i, INSTANCE_ROOT_MOUNTS, &root, err);
 
-	from.root = root;
+	from.root = root.fd;
+	options.base = root.base;
 	if (r == 0)
 		r = open_source(&from, /* follow= */ false, &s, err);
 	if (r == 0 && !s.contents) {
@@ -325,16 +329,18 @@ int files_copy_out_tar(struct db *db, struct instance *i, const char *path, int 
 int files_copy_in_tar(struct db *db, struct instance *i, int fd, const char *path, struct err *err)
 {
 	struct tar_extract_options options = { .no_overwrite_dir_nondir = true };
+	cleanup(instance_root_close) struct instance_root root = INSTANCE_ROOT_NONE;
 	cleanup(guise_drop) struct guise guise = { 0 };
 	cleanup(tar_reader_close) struct tar_reader *reader = NULL;
-	cleanup(fd_close) int root = -1, dir = -1;
-	int r = open_writable(db, i, &root, &options.base, err);
+	cleanup(fd_close) int dir = -1;
+	int r = open_writable(db, i, &root, err);
 
+	options.base = root.base;
 	if (r == 0)
 		r = guise_take(options.base, &guise, err);
 	if (r < 0)
 		return r;
-	dir = open_place(&(struct place){ root, path }, O_RDONLY | O_DIRECTORY);
+	dir = open_place(&(struct place){ root.fd, path }, O_RDONLY | O_DIRECTORY);
 	if (dir == -ENOTDIR)
 		return err_set(err, ENOTDIR, "the destination '%s' must be a directory", path);
 	if (dir < 0)
@@ -345,9 +351,8 @@ int files_copy_in_tar(struct db *db, struct instance *i, int fd, const char *pat
 
 int files_export(struct db *db, struct instance *i, int fd, struct err *err)
 {
-	cleanup(fd_close) int root = -1;
-	uint32_t base;
-	int r = instance_root(db, i, /* volumes= */ false, &root, &base, err);
+	cleanup(instance_root_close) struct instance_root root = INSTANCE_ROOT_NONE;
+	int r = instance_root_open(db, i, 0, &root, err);
 
-	return r < 0 ? r : image_export_tree(root, base, fd, err);
+	return r < 0 ? r : image_export_tree(root.fd, root.base, fd, err);
 }

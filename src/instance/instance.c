@@ -202,6 +202,22 @@ int instance_reconcile_locked(struct db *db, struct instance *i, struct err *err
 	return instance_save_state(i, err);
 }
 
+/* Left by an owner that died: a bundle in the run directory, or a state that is not at rest. */
+static bool is_dirty(const struct instance *i)
+{
+	cleanup(free) char *path = xasprintf("%s/bundle.json", i->run_dir);
+
+	return access(path, F_OK) == 0 ||
+	       (strcmp(i->state.status, "created") != 0 && strcmp(i->state.status, "exited") != 0);
+}
+
+int instance_take_over(struct db *db, struct instance *i, struct err *err)
+{
+	int r = instance_reload_state(i, err);
+
+	return r == 0 && is_dirty(i) ? instance_reconcile_locked(db, i, err) : r;
+}
+
 static int reconcile(struct db *db, struct instance *i, struct err *err)
 {
 	cleanup(free) char *path = xasprintf("%s/lock", i->run_dir);

@@ -121,11 +121,24 @@ int instance_network_connect(
 int instance_network_disconnect(
 	struct db *db, struct instance *i, const char *network, bool force, struct err *err);
 
-/* A descriptor of its root file system: the running process's own, else an overlay mounted nowhere, with
- * its volumes and binds when asked for. Only in the former ids are shifted for a user namespace: by
- * *ret_base, else 0 (image/shift.h). */
-int instance_root(struct db *db, struct instance *i, bool volumes, int *ret_fd, uint32_t *ret_base,
+/*
+ * Its root file system: the running process's own, else an overlay mounted nowhere. Only in the former ids
+ * are shifted for a user namespace, by `base` (image/shift.h). While a stopped instance's is open to be
+ * written to, nobody can start or remove it.
+ */
+struct instance_root {
+	int fd;
+	uint32_t base;
+	int lock; /* or -1 */
+	const struct instance *of;
+};
+#define INSTANCE_ROOT_NONE ((struct instance_root){ .fd = -1, .lock = -1 })
+#define INSTANCE_ROOT_WRITE 1u
+#define INSTANCE_ROOT_MOUNTS 2u /* with its volumes and binds */
+int instance_root_open(struct db *db, struct instance *i, unsigned flags, struct instance_root *ret,
 	struct err *err);
+void instance_root_close(struct instance_root *r);
+DEFINE_CLEANUP_OBJECT(instance_root_close, struct instance_root);
 
 /* All records of an instance as Docker's `inspect` shows it; the caller owns it. */
 json_t *instance_inspect(struct db *db, struct instance *i);

@@ -2,13 +2,15 @@
  * The root file system of an instance as a descriptor. A running one's is its first process' own; a
  * stopped one's is an overlay of its layers, mounted detached (fsmount(2)): it has no place in any
  * mount namespace and goes away with the descriptor, so nothing is left whatever dies. For `cp` its
- * volumes and binds are laid over it.
+ * volumes and binds are laid over it. The upper and work directories of an overlay are one mount's at a
+ * time: who writes holds the instance's lock, and who reads does without them.
  */
 #include "instance/root.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/mount.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,11 +23,17 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/fd.h"
+#include "base/mount_tree.h"
 #include "base/paths.h"
 #include "base/strv.h"
 #include "instance/spec.h"
+#include "instance/state.h"
 #include "instance/volume.h"
 #include "rootless/rootless.h"
+
+/* For who works on the instance: as long as a start waits for others. */
+#define WAIT_MS 10
+#define WAIT_TRIES 1000
 
 static int configure(int fs, const char *key, const char *value)
 {
@@ -120,44 +128,6 @@ static void laid_done(struct laid *l)
 }
 DEFINE_CLEANUP_OBJECT(laid_done, struct laid);
 
-static int move_onto(int tree, int dest)
-{
-	const unsigned flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
-
-	return (int)syscall(SYS_move_mount, tree, "", dest, "", flags) < 0 ? -errno : 0;
-}
-
-static int clone_tree(int dirfd, const char *path, unsigned flags)
-{
-	int fd = (int)syscall(
-		SYS_open_tree, dirfd, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | flags);
-
-	return fd < 0 ? -errno : fd;
-}
-
-/* The place of a mount, made where the instance has never been started. */
-static int open_target(int root, const char *path, bool is_dir)
-{
-	cleanup(fd_close) int parent = -1, made = -1;
-	const char *name;
-	int fd = open_in_root(root, path, O_PATH, 0);
-
-	if (fd != -ENOENT)
-		return fd;
-	parent = open_parent_in_root(root, path, /* make= */ true, &name);
-	if (parent < 0)
-		return parent;
-	if (is_dir && mkdirat(parent, name, 0755) < 0)
-		return -errno;
-	if (!is_dir) {
-		made = openat(
-			parent, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
-		if (made < 0)
-			return -errno;
-	}
-	return open_in_root(root, path, O_PATH, 0);
-}
-
 static int lay(int root, const struct mount_source *m)
 {
 	cleanup(fd_close) int dest = -1;
@@ -165,8 +135,8 @@ static int lay(int root, const struct mount_source *m)
 
 	if (fstat(m->tree, &st) < 0)
 		return -errno;
-	dest = open_target(root, m->target, S_ISDIR(st.st_mode));
-	return dest < 0 ? dest : move_onto(m->tree, dest);
+	dest = mount_point_open(root, m->target, S_ISDIR(st.st_mode));
+	return dest < 0 ? dest : tree_attach(m->tree, dest);
 }
 
 static int lay_in_child(const void *data)
@@ -181,11 +151,11 @@ static int lay_in_child(const void *data)
 	place = open(l->place, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (place < 0)
 		return -errno;
-	r = move_onto(l->root, place);
+	r = tree_attach(l->root, place);
 	root = open(l->place, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	for (size_t i = 0; r == 0 && i < l->n; i++)
 		r = lay(root, &l->sources[i]);
-	return r < 0 ? r : clone_tree(root, "", AT_RECURSIVE | AT_EMPTY_PATH);
+	return r < 0 ? r : tree_open(root, "", /* recursive= */ true);
 }
 
 static int open_volume(struct db *db, const char *name, struct err *err)
@@ -199,23 +169,21 @@ static int open_volume(struct db *db, const char *name, struct err *err)
 		return err_set(err, ENOTSUP,
 			"volume '%s' is mounted only while the container runs: start it first",
 			name);
-	r = clone_tree(AT_FDCWD, v->mountpoint, 0);
+	r = tree_open(AT_FDCWD, v->mountpoint, /* recursive= */ false);
 	return r < 0 ? err_code(err, r, "open volume '%s'", name) : r;
 }
 
 static int open_mount(struct db *db, const struct instance_mount *m, struct err *err)
 {
-	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
 	bool volume = strcmp(m->type, "volume") == 0;
-	cleanup(fd_close) int tree =
-		volume ? open_volume(db, m->source, err)
-		       : clone_tree(AT_FDCWD, m->source, m->non_recursive ? 0 : AT_RECURSIVE);
+	cleanup(fd_close) int tree = volume ? open_volume(db, m->source, err)
+					    : tree_open(AT_FDCWD, m->source, !m->non_recursive);
 
 	if (tree < 0)
 		return volume ? tree : err_code(err, tree, "bind source '%s'", m->source);
-	if (m->read_only && syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH | AT_RECURSIVE,
-				    &attr, sizeof(attr)) < 0)
-		return err_errno(err, "make '%s' read-only", m->target);
+	int r = m->read_only ? tree_set(tree, MOUNT_ATTR_RDONLY, 0, 0, /* recursive= */ true) : 0;
+	if (r < 0)
+		return err_code(err, r, "make '%s' read-only", m->target);
 	return take_fd(tree);
 }
 
@@ -236,6 +204,7 @@ static int open_mounts(struct db *db, struct laid *l, struct err *err)
 	return 0;
 }
 
+/* Takes over `root`. -EROFS: the place of one is missing where nothing can be made. */
 static int lay_mounts(struct db *db, const struct instance *i, int root, struct err *err)
 {
 	cleanup(laid_done) struct laid l = { .config = &i->config, .root = root, .place = i->dir };
@@ -247,42 +216,121 @@ static int lay_mounts(struct db *db, const struct instance *i, int root, struct 
 	return r < 0 ? err_code(err, r, "mount the volumes of '%s'", i->config.name) : r;
 }
 
-int instance_root(struct db *db, struct instance *i, bool volumes, int *ret_fd, uint32_t *ret_base,
-	struct err *err)
+/* The running process's own; -ESRCH when there is none. */
+static int open_running(const struct instance *i)
+{
+	cleanup(free) char *path = NULL;
+	cleanup(fd_close) int fd = -1;
+
+	if (!instance_running(i) || !run_alive(&i->state.run))
+		return -ESRCH;
+	path = xasprintf("/proc/%lld/root", (long long)i->state.run.pid);
+	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return fd >= 0 && run_alive(&i->state.run) ? take_fd(fd) : -ESRCH;
+}
+
+/*
+ * To be read, what the instance has written is one more layer: nobody's upper and work directories are
+ * touched, so it may be started, restarted and removed meanwhile. To be written to, it must stay at rest.
+ */
+static int open_stopped(struct db *db, const struct instance *i, unsigned flags, struct err *err)
 {
 	cleanup(image_free) struct image *image = NULL;
+	cleanup(strv_free) char **layers = NULL;
 	cleanup(free) char *upper = xasprintf("%s/upper", i->dir),
 			   *work = xasprintf("%s/work", i->dir);
-	int fd, r;
+	bool write = flags & INSTANCE_ROOT_WRITE;
+	int fd, r = image_find(db, i->config.image_id, &image, err);
 
-	if (instance_running(i) && run_alive(&i->state.run)) {
-		cleanup(free) char *path =
-			xasprintf("/proc/%lld/root", (long long)i->state.run.pid);
-		fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (fd >= 0 && run_alive(&i->state.run)) {
-			*ret_fd = fd;
-			*ret_base = instance_userns_base(&i->config);
-			return 0;
-		}
-		fd_close(fd);
-	}
-	r = image_find(db, i->config.image_id, &image, err);
 	if (r < 0)
 		return r;
-	fd = root_mount(image->layer_dirs, upper, work, err);
+	strv_add_all(&layers, image->layer_dirs);
+	if (!write)
+		strv_add(&layers, upper);
+	fd = root_mount(layers, write ? upper : NULL, write ? work : NULL, err);
 	if (fd == -ENOENT && access(i->dir, F_OK) < 0)
 		return err_set(err, ENOENT, "no such container: %s (it was removed just now)",
 			i->config.name);
-	/* Not at rest: an overlay that nobody may mount again, or a work directory that is made anew. */
-	if ((fd == -EINVAL || fd == -ENOENT) && (i->config.auto_remove || instance_running(i) ||
-							strcmp(i->state.status, "restarting") == 0))
-		return err_set(err, EBUSY, "container %s is just being started or removed",
-			i->config.name);
-	if (fd >= 0 && volumes && i->config.mounts.n)
+	if (fd >= 0 && flags & INSTANCE_ROOT_MOUNTS && i->config.mounts.n)
 		fd = lay_mounts(db, i, fd, err);
+	return fd;
+}
+
+/* Under the lock, with what an owner that died has left taken down. */
+static int open_at_rest(struct db *db, struct instance *i, unsigned flags,
+	struct instance_root *ret, struct err *err)
+{
+	int lock = instance_lock(i, /* wait= */ false, err), r;
+
+	if (lock < 0)
+		return lock;
+	r = access(i->dir, F_OK) < 0
+		    ? err_set(err, ENOENT, "no such container: %s (it was removed just now)",
+			      i->config.name)
+		    : instance_take_over(db, i, err);
+	if (r == 0)
+		r = open_stopped(db, i, flags | INSTANCE_ROOT_WRITE, err);
+	if (r < 0) {
+		instance_unlock_remove(i, lock);
+		return r;
+	}
+	*ret = (struct instance_root){ .fd = r, .lock = lock, .of = i };
+	return 0;
+}
+
+/* While others start, stop or write to it, it is waited for; a container that is starting runs soon. */
+static int open_to_write(struct db *db, struct instance *i, unsigned flags,
+	struct instance_root *ret, struct err *err)
+{
+	for (int tries = 0; tries < WAIT_TRIES; tries++) {
+		int r = open_at_rest(db, i, flags, ret, err);
+		if (r != -EWOULDBLOCK)
+			return r;
+		r = instance_reload_state(i, err);
+		if (r < 0)
+			return r;
+		r = open_running(i);
+		if (r >= 0) {
+			*ret = (struct instance_root){ .fd = r,
+				.lock = -1,
+				.base = instance_userns_base(&i->config),
+				.of = i };
+			return 0;
+		}
+		poll(NULL, 0, WAIT_MS);
+	}
+	return err_set(err, EBUSY,
+		"container %s is being started, restarted or written to: try again",
+		i->config.name);
+}
+
+int instance_root_open(struct db *db, struct instance *i, unsigned flags, struct instance_root *ret,
+	struct err *err)
+{
+	int fd = open_running(i);
+
+	if (fd >= 0) {
+		*ret = (struct instance_root){
+			.fd = fd, .lock = -1, .base = instance_userns_base(&i->config), .of = i
+		};
+		return 0;
+	}
+	if (flags & INSTANCE_ROOT_WRITE)
+		return open_to_write(db, i, flags, ret, err);
+	fd = open_stopped(db, i, flags, err);
+	/* Never started: the places of its mounts are made now. */
+	if (fd == -EROFS)
+		return open_to_write(db, i, flags, ret, err);
 	if (fd < 0)
 		return fd;
-	*ret_fd = fd;
-	*ret_base = 0;
+	*ret = (struct instance_root){ .fd = fd, .lock = -1, .of = i };
 	return 0;
+}
+
+void instance_root_close(struct instance_root *r)
+{
+	r->fd = fd_close(r->fd);
+	if (r->lock >= 0)
+		instance_unlock_remove(r->of, r->lock);
+	r->lock = -1;
 }

@@ -270,15 +270,6 @@ static int take_lock(const struct instance *i, struct err *err)
 		err, EBUSY, "container '%s' is being worked on by another holm", i->config.name);
 }
 
-/* Left by an owner that died: a bundle in the run directory, or a state that is not at rest. */
-static bool is_dirty(const struct instance *i)
-{
-	cleanup(free) char *path = xasprintf("%s/bundle.json", i->run_dir);
-
-	return access(path, F_OK) == 0 ||
-	       (strcmp(i->state.status, "created") != 0 && strcmp(i->state.status, "exited") != 0);
-}
-
 int instance_start(
 	struct db *db, struct instance *i, const struct instance_start *how, struct err *err)
 {
@@ -290,9 +281,7 @@ int instance_start(
 		return already_running(db, i, how, err);
 	if (lock < 0)
 		return lock;
-	r = instance_reload_state(i, err);
-	if (r == 0 && is_dirty(i))
-		r = instance_reconcile_locked(db, i, err);
+	r = instance_take_over(db, i, err);
 	if (r == 0)
 		r = prepare(db, i, &hosts_network, err);
 	if (r < 0) {

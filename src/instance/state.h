@@ -31,6 +31,8 @@ void instance_unlock_remove(const struct instance *i, int lock_fd);
 int instance_reconcile(struct db *db, struct instance *i, struct err *err);
 /* The same with the lock already held. */
 int instance_reconcile_locked(struct db *db, struct instance *i, struct err *err);
+/* By who has just taken the lock to work on it: its state now, reconciled when an owner had died. */
+int instance_take_over(struct db *db, struct instance *i, struct err *err);
 
 /* Rows, files, holds; the lock must be held. */
 int instance_delete(struct db *db, struct instance *i, bool volumes, struct err *err);

@@ -214,6 +214,47 @@ inside() { holm exec "$BOX" "$@"; }
 	holm rm -f "$name" && holm volume rm "$name"
 }
 
+@test "a stopped container: who reads it is in nobody's way" {
+	local name copy
+	name=$(unique)
+	holm create --name "$name" "$IMAGE" sleep 1000 > /dev/null
+	mkfifo "$T/pipe"
+	holm cp "$name:/usr" - > "$T/pipe" 3>&- &
+	copy=$!
+	exec 8< "$T/pipe"
+	dd bs=512 count=1 iflag=fullblock status=none <&8 > "$T/tar" # it has begun, and waits for us
+	holm start "$name"
+	holm exec "$name" true
+	cat <&8 >> "$T/tar"
+	exec 8<&-
+	wait "$copy"
+	tar -tf "$T/tar" > "$T/list"
+	grep -q '^usr/bin/' "$T/list"
+}
+
+@test "a stopped container: while it is written to it is not started" {
+	local name id copy lock
+	name=$(unique)
+	id=$(holm create --name "$name" "$IMAGE" sleep 1000)
+	lock=$HOLM_ROOT/run/instances/$id/lock
+	locked() { [ -e "$lock" ] && grep -q ":$(stat -c %i "$lock") " /proc/locks; }
+	echo written > "$T/file"
+	tar -C "$T" -cf "$T/tar" file
+	mkfifo "$T/pipe"
+	holm cp - "$name:/tmp" < "$T/pipe" 3>&- &
+	copy=$!
+	exec 8> "$T/pipe"
+	eventually locked
+	run timeout 2 "$HOLM" start "$name"
+	[ "$status" -eq 124 ]
+	[ "$(holm inspect -f '{{.State.Status}}' "$name")" = created ]
+	cat "$T/tar" >&8
+	exec 8>&-
+	wait "$copy"
+	holm start "$name"
+	[ "$(holm exec "$name" cat /tmp/file)" = written ]
+}
+
 @test "a stopped container: links in the way of a volume stay inside" {
 	local name
 	name=$(unique)
