@@ -8,9 +8,14 @@
 
 #include "base/alloc.h"
 
+#define BUSY_MS 60000
+#define LOG_MOST 1000  /* pages of the log before any writer writes it back */
+#define LOG_LITTLE 100 /* and before one does who has time */
+
 struct db {
 	sqlite3 *handle;
 	char *path;
+	int log_pages; /* in the log after our last commit */
 };
 
 static int fail(struct db *db, int rc, const char *doing, struct err *err)
@@ -45,6 +50,31 @@ int db_exec(struct db *db, const char *sql, struct err *err)
 	return rc == SQLITE_OK ? 0 : fail(db, rc, "write the store", err);
 }
 
+/* In the place of SQLite's own, which does the same at 1000 pages. */
+static int on_commit(void *data, sqlite3 *handle, const char *name, int pages)
+{
+	struct db *db = data;
+
+	(void)name;
+	db->log_pages = pages;
+	if (pages >= LOG_MOST)
+		sqlite3_wal_checkpoint_v2(handle, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+	return SQLITE_OK;
+}
+
+void db_settle(struct db *db)
+{
+	if (db->log_pages < LOG_LITTLE)
+		return;
+	/* The first does the work, in nobody's way. The second, with nothing left to do, shortens the log; that
+	 * all of it is written back is else forgotten with the last one out. It waits for nobody. */
+	sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+	sqlite3_busy_timeout(db->handle, 0);
+	sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+	sqlite3_busy_timeout(db->handle, BUSY_MS);
+	db->log_pages = 0;
+}
+
 int db_open(const char *path, struct db **ret, struct err *err)
 {
 	cleanup(db_close) struct db *db = xnew(struct db);
@@ -57,9 +87,9 @@ int db_open(const char *path, struct db **ret, struct err *err)
 		NULL);
 	if (rc != SQLITE_OK)
 		return fail(db, rc, "open the store", err);
-	sqlite3_busy_timeout(db->handle, 60000);
+	sqlite3_busy_timeout(db->handle, BUSY_MS);
 	/* The last one out would else write the log back and sync, which takes longer than a short
-	 * container's life; it is written back when it has grown (1000 pages). */
+	 * container's life; it is written back when it has grown, see db_settle(). */
 	sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	r = db_exec(db,
 		"PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;"
@@ -67,6 +97,7 @@ int db_open(const char *path, struct db **ret, struct err *err)
 		err);
 	if (r < 0)
 		return r;
+	sqlite3_wal_hook(db->handle, on_commit, db);
 	*ret = take(db);
 	return 0;
 }

@@ -503,6 +503,8 @@ static void finish(struct supervisor *s)
 		/* Not what somebody else has left only just now: that one lingers too. */
 		network_sweep_idle(db, LINGER_NS * 9 / 10, NULL);
 	}
+	if (db)
+		db_settle(db);
 }
 
 static int set_up(struct supervisor *s, const char *id, struct err *err)

@@ -16,6 +16,7 @@
 #include "base/ident.h"
 #include "base/loop.h"
 #include "base/alloc.h"
+#include "base/db.h"
 #include "base/fd.h"
 #include "base/hash.h"
 #include "base/parse.h"
@@ -286,6 +287,66 @@ static void times_are_the_calendar_s(void **state)
 	assert_string_equal(text, "0001-01-01T00:00:00Z");
 }
 
+static int64_t rows(struct db *db)
+{
+	cleanup(db_done) struct db_stmt q = db_prepare(db, "SELECT COUNT(*) FROM t");
+
+	assert_int_equal(db_step(&q, NULL), 1);
+	return db_get_int(&q, 0);
+}
+
+static void add_rows(struct db *db, int n)
+{
+	while (n--)
+		assert_int_equal(
+			db_exec(db, "INSERT INTO t VALUES (hex(zeroblob(2500)))", NULL), 0);
+}
+
+static off_t log_size(const char *dir)
+{
+	cleanup(free) char *path = xasprintf("%s/x.db-wal", dir);
+	struct stat st;
+
+	return stat(path, &st) < 0 ? -1 : st.st_size;
+}
+
+/* A log that has grown goes into the database; one that others still read stays, and nobody waits. */
+static void database_settles(void **state)
+{
+	char dir[] = "/tmp/holm-base-db-XXXXXX";
+	cleanup(free) char *path = NULL;
+	struct db *db = NULL, *reader = NULL;
+	struct err err = { 0 };
+
+	assert_non_null(mkdtemp(dir));
+	path = xasprintf("%s/x.db", dir);
+	assert_int_equal(db_open(path, &db, &err), 0);
+	assert_int_equal(db_exec(db, "CREATE TABLE t (x)", &err), 0);
+	add_rows(db, 5);
+	db_settle(db);
+	assert_true(log_size(dir) > 0); /* not for so little */
+	add_rows(db, 100);
+	db_settle(db);
+	assert_int_equal(log_size(dir), 0);
+	assert_int_equal(rows(db), 105);
+
+	assert_int_equal(db_open(path, &reader, &err), 0);
+	assert_int_equal(db_exec(reader, "BEGIN", &err), 0);
+	assert_int_equal(rows(reader), 105);
+	add_rows(db, 100);
+	db_settle(db);
+	assert_true(log_size(dir) > 0);
+	assert_int_equal(rows(reader), 105);
+	assert_int_equal(db_exec(reader, "COMMIT", &err), 0);
+	assert_int_equal(rows(reader), 205);
+	db_close(reader);
+	db_close(db);
+	assert_int_equal(db_open(path, &db, &err), 0);
+	assert_int_equal(rows(db), 205);
+	db_close(db);
+	assert_int_equal(dir_remove(AT_FDCWD, dir), 0);
+}
+
 struct rest {
 	struct loop *loop;
 	int rests, fired;
@@ -373,6 +434,7 @@ int main(void)
 		cmocka_unit_test(suggestions),
 		cmocka_unit_test(times_with_zones_and_limits),
 		cmocka_unit_test(times_are_the_calendar_s),
+		cmocka_unit_test(database_settles),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
