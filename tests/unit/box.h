@@ -269,6 +269,17 @@ static UNUSED void expect_no_start(struct box *b, int code, const char *text)
 		fail_msg("got %d '%s', wanted %d '%s'", r, b->err.text, -code, text);
 }
 
+/* And nothing is left to be started. */
+static UNUSED void expect_no_create(struct box *b, int code, const char *text)
+{
+	int r = box_create(b);
+
+	if (r != -code || !strstr(b->err.text, text))
+		fail_msg("got %d '%s', wanted %d '%s'", r, b->err.text, -code, text);
+	assert_int_equal(b->state.pid, 0);
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+}
+
 static UNUSED const char mappings[] = "[{'containerID':0,'hostID':200000,'size':65536}]";
 
 /* In main(): 77 where these tests cannot run. */
