@@ -419,8 +419,7 @@ static int move_in(const struct cgroup_group *g, size_t h, pid_t pid, struct err
 	int r;
 
 	snprintf(text, sizeof(text), "%d", (int)pid);
-	/* "tasks" takes a thread, "cgroup.procs" a process under the lock: see cgroup.h. */
-	r = cgroup_put(g, (int)h, pid ? "cgroup.procs" : "tasks", text);
+	r = cgroup_put(g, (int)h, "cgroup.procs", text);
 	if (r == -ESRCH)
 		return r;
 	return r < 0 ? err_code(err, r, "move process %d into cgroup '%s%s'", (int)pid,
@@ -428,17 +427,41 @@ static int move_in(const struct cgroup_group *g, size_t h, pid_t pid, struct err
 		     : 0;
 }
 
+/* By path: opening the directories as well would be most of it. */
+static int join_v1(const char *path, struct err *err)
+{
+	const struct cgroup_layout *l = cgroup_layout();
+	cleanup(free) char *absolute = NULL;
+	int r = cgroup_path(path, &absolute, err), found = 0;
+
+	for (size_t h = 0; r == 0 && h < l->n; h++) {
+		/* "tasks" takes a thread, "cgroup.procs" a process under the lock: see cgroup.h. */
+		cleanup(free) char *tasks = xasprintf("%s%s/tasks", l->list[h].mount, absolute);
+		if (cgroup_is_v2(l, h))
+			continue;
+		r = file_put(AT_FDCWD, tasks, "0");
+		if (r < 0 && r != -ENOENT)
+			return err_code(err, r, "join cgroup '%s%s'", l->list[h].mount, absolute);
+		found += r == 0;
+		r = 0;
+	}
+	if (r == 0 && !found && l->mode == CGROUP_V1)
+		return err_set(err, ENOENT, "cgroup '%s' does not exist", absolute);
+	return r;
+}
+
 int cgroup_join(const char *path, pid_t pid, struct err *err)
 {
 	cleanup(cgroup_close) struct cgroup_group g = { 0 };
-	int r = cgroup_open(path, &g, err), found = 0;
+	int r, found = 0;
 
+	if (pid == 0)
+		return join_v1(path, err);
+	r = cgroup_open(path, &g, err);
 	for (size_t h = 0; r == 0 && h < g.layout->n; h++) {
 		if (g.dir[h] < 0)
 			continue;
 		found++;
-		if (pid == 0 && cgroup_is_v2(g.layout, h))
-			continue;
 		r = move_in(&g, h, pid, err);
 		if (r == -ESRCH)
 			return err_code(

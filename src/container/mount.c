@@ -23,11 +23,10 @@
 
 int mount_on(int dest, const char *type, const char *source, unsigned long flags, const char *data)
 {
-	char path[32];
-
-	/* The host's /proc: this happens before the root is changed. */
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", dest);
-	return mount(source, path, type, flags, data) < 0 ? -errno : 0;
+	/* By way of /proc/self/fd a tenth of the time would go into finding the place. */
+	if (fchdir(dest) < 0)
+		return -errno;
+	return mount(source, ".", type, flags, data) < 0 ? -errno : 0;
 }
 
 /* ---- in the parent */

@@ -65,7 +65,7 @@ int mount_cgroups(
 	const struct mount_item *item, const struct mount_place *place, int dest, struct err *err);
 
 /* Leaf functions: 0 or -errno. */
-/* mount(2) upon a descriptor. */
+/* mount(2) upon a directory's descriptor, which becomes the working directory. */
 int mount_on(int dest, const char *type, const char *source, unsigned long flags, const char *data);
 /* Copies what is below one directory into another, both of the container (copy_up.c). */
 int copy_up(int from, int to);
