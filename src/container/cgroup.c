@@ -597,10 +597,21 @@ static int fill(const struct cgroup_group *g, unsigned made, struct err *err)
 
 int cgroup_add(struct cgroup_group *g, unsigned need, struct err *err)
 {
+	cleanup(free) pid_t *pids = NULL;
 	unsigned made = 0;
 	int r = make_missing(g, need, &made, err);
 
-	return r < 0 ? r : fill(g, made, err);
+	/* Ended, and taken down it may be just now: nobody would come for what is new. */
+	if (r == 0 && made) {
+		r = cgroup_pids(g->path, &pids, err);
+		if (r == 0)
+			r = err_set(err, ESRCH, "cgroup '%s' has no processes", g->path);
+	}
+	if (r >= 0)
+		r = fill(g, made, err);
+	if (r < 0)
+		unmake(g, made);
+	return r;
 }
 
 int cgroup_update(const char *path, const struct bundle_resources *resources, struct err *err)

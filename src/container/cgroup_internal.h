@@ -81,7 +81,8 @@ DEFINE_CLEANUP_OBJECT(cgroup_close, struct cgroup_group);
 
 /* The group's directory in hierarchy h. The caller frees. */
 char *cgroup_full_path(const struct cgroup_layout *l, size_t h, const char *path);
-/* Makes an open group's directories in those hierarchies of `need` that lack them, with all its processes. */
+/* Makes an open group's directories in those hierarchies of `need` that lack them, with all its processes; -ESRCH
+ * when it has none. */
 int cgroup_add(struct cgroup_group *g, unsigned need, struct err *err);
 /* Threads in the group and below it, as pids.current. */
 uint64_t cgroup_count_tasks(const struct cgroup_group *g);

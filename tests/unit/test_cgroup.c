@@ -590,6 +590,9 @@ static void host_life(void **state)
 	assert_int_equal(cgroup_remove(path, &err), 0);
 	assert_int_equal(cgroup_remove(path, &err), 0);
 	assert_gone(path);
+	/* Who freezes what has just been removed makes nothing. */
+	assert_true(cgroup_freeze(path, true, &err) < 0);
+	assert_gone(path);
 }
 
 /* Removing kills what is left and takes the container's own subgroups along. */
