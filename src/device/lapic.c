@@ -83,6 +83,7 @@ struct lapic {
 	bool lint0;      /* the PIC asks; the boot processor's only */
 	uint64_t deadline;
 	int64_t started; /* the timer's count was set at this time */
+	bool expired;    /* a one-shot is over: it counts no more, whatever mode comes next */
 	struct clock_timer timer;
 };
 
@@ -202,7 +203,7 @@ static void deliver_to(struct lapic *a, const struct message *m)
 		pthread_mutex_unlock(&a->lock);
 		break;
 	case NMI:
-		vcpu_raise(a->link, VCPU_NMI);
+		vcpu_raise_nmi(a->link);
 		break;
 	case INIT:
 		/* The end of INIT's level is history: it only set arbitration ids. */
@@ -344,7 +345,7 @@ static uint32_t timer_current(const struct lapic *a)
 {
 	int64_t period = timer_period(a), passed = clock_now(a->timer.clock) - a->started;
 
-	if (a->regs[TIMER_INITIAL] == 0 || timer_mode(a) == DEADLINE)
+	if (a->regs[TIMER_INITIAL] == 0 || timer_mode(a) == DEADLINE || a->expired)
 		return 0;
 	if (timer_mode(a) == PERIODIC)
 		passed %= period;
@@ -354,6 +355,7 @@ static uint32_t timer_current(const struct lapic *a)
 static void start_timer(struct lapic *a)
 {
 	a->started = clock_now(a->timer.clock);
+	a->expired = false;
 	clock_timer_set(&a->timer, a->regs[TIMER_INITIAL] && timer_mode(a) != DEADLINE
 					   ? a->started + timer_period(a)
 					   : CLOCK_NEVER);
@@ -366,7 +368,10 @@ static void on_timer(void *data)
 
 	pthread_mutex_lock(&a->lock);
 	a->deadline = 0;
-	if (timer_mode(a) == PERIODIC && a->regs[TIMER_INITIAL]) {
+	/* Unless the count was set anew while this was on its way. */
+	if (timer_mode(a) == ONE_SHOT && timer_current(a) == 0)
+		a->expired = true;
+	if (timer_mode(a) == PERIODIC && a->regs[TIMER_INITIAL] && !a->expired) {
 		now = clock_now(a->timer.clock);
 		due = a->started + timer_period(a);
 		/* Behind by more than a tick: those are lost, as they are on a processor. */
@@ -396,6 +401,9 @@ static void write_lvt(struct lapic *a, unsigned reg, uint32_t value)
 		[LVT_ERROR] = 0x100ff };
 	unsigned mode = timer_mode(a);
 
+	/* Its interrupt may be still to come. */
+	if (mode == ONE_SHOT && a->regs[TIMER_INITIAL] && timer_current(a) == 0)
+		a->expired = true;
 	value &= writable[reg];
 	if (!(a->regs[SVR] & SVR_ENABLE))
 		value |= LVT_MASKED;

@@ -12,15 +12,28 @@
 
 #define APIC_PAGE_BYTES 4096u
 
+static void wake(struct vcpu_link *link)
+{
+	syscall(SYS_futex, &link->events, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+	if (link->kick)
+		link->kick(link->kick_data);
+}
+
 void vcpu_raise(struct vcpu_link *link, uint32_t events)
 {
 	uint32_t before = atomic_fetch_or(&link->events, events);
 
 	if ((before & events) == events)
 		return;
-	syscall(SYS_futex, &link->events, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
-	if (link->kick)
-		link->kick(link->kick_data);
+	wake(link);
+}
+
+void vcpu_raise_nmi(struct vcpu_link *link)
+{
+	if (atomic_fetch_or(&link->events, VCPU_NMI) & VCPU_NMI)
+		vcpu_raise(link, VCPU_NMI_NEXT);
+	else
+		wake(link);
 }
 
 void vcpu_raise_sipi(struct vcpu_link *link, uint8_t vector)

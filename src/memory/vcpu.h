@@ -8,6 +8,8 @@
  *   VCPU_INIT       take it; apic->init(), reset, then wait for SIPI (the boot processor: the reset vector)
  *   VCPU_SIPI       take it; ignored unless waiting: CS = sipi_vector << 8, base = sipi_vector << 12, IP = 0
  *   VCPU_NMI        take it unless NMIs are blocked; vector 2
+ *   VCPU_NMI_NEXT   a second one, which came before the first was taken: it is VCPU_NMI once that is clear;
+ *                   while NMIs are blocked only one waits, and this is taken and forgotten
  *   VCPU_INTERRUPT  leave it while IF is 0 or a shadow is on; else take it, and call apic->acknowledge():
  *                   a vector to deliver now, or -1 for none. The APIC sets the bit again when it has more,
  *                   also when an EOI or a lower TPR (CR8) lets another one through
@@ -25,6 +27,7 @@ struct memory;
 #define VCPU_INIT 4u
 #define VCPU_SIPI 8u
 #define VCPU_STOP 16u
+#define VCPU_NMI_NEXT 32u
 
 /* The local APIC's methods, called by the vCPU's thread only; all mandatory. `data` is apic_data. */
 struct vcpu_apic {
@@ -67,6 +70,7 @@ struct vcpu_link {
 
 /* Sets events, wakes and kicks. Any thread. */
 void vcpu_raise(struct vcpu_link *link, uint32_t events);
+void vcpu_raise_nmi(struct vcpu_link *link);
 /* A start-up IPI. */
 void vcpu_raise_sipi(struct vcpu_link *link, uint8_t vector);
 

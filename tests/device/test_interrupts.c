@@ -252,6 +252,20 @@ static void x2apic(void **state)
 	device_free(d);
 }
 
+/* One NMI waits while another is handled; two that come before either is taken are both delivered. */
+static void nmis(void **state)
+{
+	cleanup(memory_free) struct memory *m = board(1);
+	struct device *d = lapics_new(m);
+
+	put32(m, 0, APIC + 0xf0, ON);
+	put32(m, 0, APIC + 0x300, 0x40400);
+	assert_int_equal(vcpu_events(&m->vcpus[0]), VCPU_NMI);
+	put32(m, 0, APIC + 0x300, 0x40400);
+	assert_int_equal(vcpu_take(&m->vcpus[0], UINT32_MAX), VCPU_NMI | VCPU_NMI_NEXT);
+	device_free(d);
+}
+
 static void timers(void **state)
 {
 	cleanup(memory_free) struct memory *m = board(1);
@@ -271,6 +285,10 @@ static void timers(void **state)
 	put32(m, 0, APIC + 0xb0, 0);
 	clock_advance(m->clock, 100000);
 	assert_int_equal(take_vector(m, 0), -1);
+	/* A one-shot that is over does not begin again as another mode. */
+	put32(m, 0, APIC + 0x320, 0x20040);
+	clock_advance(m->clock, 5000);
+	assert_int_equal(get32(m, 0, APIC + 0x390), 0);
 	/* Periodic, and masked for a while. */
 	put32(m, 0, APIC + 0x3e0, 0xb);
 	put32(m, 0, APIC + 0x320, 0x20041);
@@ -345,6 +363,7 @@ int main(void)
 		cmocka_unit_test(lapic_priorities),
 		cmocka_unit_test(commands),
 		cmocka_unit_test(x2apic),
+		cmocka_unit_test(nmis),
 		cmocka_unit_test(timers),
 		cmocka_unit_test(owed_ticks),
 	};
