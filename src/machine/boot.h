@@ -25,7 +25,8 @@ struct boot_config {
 	uint64_t rsdp;      /* gpa of the ACPI tables' root */
 };
 
-/* The low memory that boots use; free again for the guest. The kernel may be anywhere above BOOT_LOW_END. */
+/* The low memory that boots use; free again for the guest. A bzImage is above BOOT_LOW_END; an ELF kernel may lie
+ * anywhere but on what is handed to it. */
 #define BOOT_TABLES 0x1000u
 #define BOOT_LOW_END 0x9fc00u
 #define BOOT_ROM 0xe0000u /* firmware's tables: not the guest's */

@@ -71,6 +71,13 @@ static struct segment segment_at(const struct elf *e, unsigned i)
 	return (struct segment){ p32.p_type, p32.p_offset, p32.p_paddr, p32.p_filesz, p32.p_memsz };
 }
 
+/* Whether it would lie on what the kernel is handed in low memory. */
+static bool covers_info(const struct segment *s)
+{
+	return s->gpa < BOOT_INFO_END ||
+	       (s->gpa < BOOT_CMDLINE + BOOT_CMDLINE_MAX && s->gpa + s->memory_size > BOOT_CMDLINE);
+}
+
 static int load_segments(struct memory *m, struct elf *e, const char *path, struct err *err)
 {
 	for (unsigned i = 0; i < e->n; i++) {
@@ -82,7 +89,7 @@ static int load_segments(struct memory *m, struct elf *e, const char *path, stru
 		if (s.file_size > s.memory_size || !inside(e->file, s.offset, s.file_size))
 			return err_set(err, ENOEXEC, "kernel '%s' is cut off", path);
 		host = memory_host(m, s.gpa, s.memory_size, true);
-		if (!host || s.gpa < BOOT_LOW_END)
+		if (!host || covers_info(&s))
 			return err_set(err, ENOSPC,
 				"kernel '%s' needs memory at 0x%llx: give the machine more --memory",
 				path, (unsigned long long)s.gpa);
