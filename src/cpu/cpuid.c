@@ -41,9 +41,9 @@ static const struct word words[] = {
 	{ 7, 0, EBX, .v2 = 0, .v3 = BIT(3) | BIT(5) | BIT(8),
 	  .host = BIT(0) | BIT(1) | BIT(7) | BIT(9) | BIT(10) | BIT(16) | BIT(17) | BIT(18) | BIT(19) | BIT(20) |
 		  BIT(21) | BIT(23) | BIT(24) | BIT(28) | BIT(29) | BIT(30) | BIT(31) },
-	/* avx512vbmi umip avx512vbmi2 gfni vaes vpclmulqdq avx512vnni avx512bitalg avx512vpopcntdq rdpid */
-	{ 7, 0, ECX, .v2 = 0, .v3 = 0, .host = BIT(1) | BIT(2) | BIT(6) | BIT(8) | BIT(9) | BIT(10) | BIT(11) |
-		  BIT(12) | BIT(14) | BIT(22) },
+	/* avx512vbmi umip pku avx512vbmi2 gfni vaes vpclmulqdq avx512vnni avx512bitalg avx512vpopcntdq rdpid pks */
+	{ 7, 0, ECX, .v2 = 0, .v3 = 0, .host = BIT(1) | BIT(2) | BIT(3) | BIT(6) | BIT(8) | BIT(9) | BIT(10) |
+		  BIT(11) | BIT(12) | BIT(14) | BIT(22) | BIT(31) },
 	/* fsrm md-clear ibrs stibp l1d-flush arch-capabilities ssbd */
 	{ 7, 0, EDX, .v2 = 0, .v3 = 0, .host = BIT(4) | BIT(10) | BIT(26) | BIT(27) | BIT(28) | BIT(29) | BIT(31) },
 	/* xsaveopt xsavec xgetbv1: XSAVES would need IA32_XSS in the state */
@@ -67,9 +67,11 @@ static const struct word words[] = {
 /* Offset and size of the parts of XSAVE's standard form that can be on, by their bit in XCR0. */
 static const struct {
 	uint32_t offset, size;
-} xsave_parts[] = {
-	[2] = { 576, 256 }, [5] = { 1088, 64 }, [6] = { 1152, 512 }, [7] = { 1664, 1024 }
-};
+} xsave_parts[] = { [2] = { 576, 256 },
+	[5] = { 1088, 64 },
+	[6] = { 1152, 512 },
+	[7] = { 1664, 1024 },
+	[9] = { 2688, 8 } };
 
 #define XSAVE_PARTS (sizeof(xsave_parts) / sizeof(xsave_parts[0]))
 
@@ -142,7 +144,7 @@ void cpuid_host(struct cpuid_table *ret)
 		}
 }
 
-static bool is_amd(const struct cpuid_table *t)
+bool cpuid_is_amd(const struct cpuid_table *t)
 {
 	return get(t, 0, 0).ebx == 0x68747541; /* "Auth" */
 }
@@ -185,6 +187,8 @@ static uint64_t xcr0_of(const struct cpuid_table *t)
 		xcr0 |= 4;
 	if (cpuid_has(t, 7, 0, EBX, 16))
 		xcr0 |= 0xe0;
+	if (cpuid_has(t, 7, 0, ECX, 3))
+		xcr0 |= 0x200;
 	return xcr0;
 }
 
@@ -246,7 +250,7 @@ static void add_topology(struct cpuid_table *t, const struct cpuid_table *host, 
 	put(t, 0xb, 0, INDEXED, (struct cpuid_regs){ 0, 1, 1u << 8, 0 });
 	put(t, 0xb, 1, INDEXED, (struct cpuid_regs){ bits_for(n), n, 1 | 2u << 8, 0 });
 	put(t, 0xb, 2, INDEXED, (struct cpuid_regs){ 0, 0, 2, 0 });
-	if (is_amd(t))
+	if (cpuid_is_amd(t))
 		return;
 	/* Caches as the host's: the first two levels are each core's own. */
 	for (unsigned sub = 0; sub < 4; sub++) {
@@ -284,7 +288,7 @@ static void add_rest(struct cpuid_table *t, const char *model, const struct cpui
 
 	cpuid_host(&host);
 	vendor = get(&host, 0, 0);
-	amd = is_amd(&host);
+	amd = cpuid_is_amd(&host);
 	put(t, 0, 0, false,
 		(struct cpuid_regs){ amd ? 0xd : 0x15, vendor.ebx, vendor.ecx, vendor.edx });
 	e = cpuid_add(t, 1, 0, false);
@@ -358,6 +362,10 @@ struct cpuid_regs cpuid_query(
 			r.ecx |= BIT(27);
 		if (!d->apic_enabled)
 			r.edx &= ~BIT(9);
+		break;
+	case 7:
+		if (subleaf == 0 && r.ecx & BIT(3) && d->cr4 & BIT(22))
+			r.ecx |= BIT(4);
 		break;
 	case 0xb:
 		if (subleaf > 1)

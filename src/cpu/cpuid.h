@@ -56,3 +56,6 @@ struct cpuid_regs cpuid_query(const struct cpuid_table *t, uint32_t leaf, uint32
 /* Whether a feature of the table is on: a register of a leaf, 0-3 for eax to edx, and a bit. */
 bool cpuid_has(
 	const struct cpuid_table *t, uint32_t leaf, uint32_t subleaf, unsigned reg, unsigned bit);
+
+/* The vendor is AMD, whose processors differ in some MSRs and instructions. */
+bool cpuid_is_amd(const struct cpuid_table *t);

@@ -7,7 +7,7 @@
 #define BOOT_GDT 0x1000u
 #define BOOT_INFO \
 	0x2000u /* boot_params, start info or multiboot information: 4 KiB and more after it */
-#define BOOT_MAP 0x4000u   /* memory map, module list */
+#define BOOT_MAP 0x4000u /* memory map, module list */
 #define BOOT_INFO_END 0x5000u
 #define BOOT_PAGES 0x9000u /* page tables */
 #define BOOT_CMDLINE 0x20000u

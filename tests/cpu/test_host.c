@@ -234,7 +234,7 @@ static bool left_out(const struct insn *i)
 		OP_XRSTOR, OP_XRSTORS, OP_FXSAVE, OP_FXRSTOR, OP_FNSAVE, OP_FNSTENV, OP_FLDENV,
 		OP_FRSTOR, OP_STI, OP_CLI, OP_IN, OP_OUT, OP_INS, OP_OUTS, OP_CLFLUSH, OP_CLWB,
 		OP_CLFLUSHOPT, OP_UD0, OP_UD1, OP_UD2, OP_SYSEXIT, OP_SYSRET, OP_CLAC, OP_STAC,
-		OP_SWAPGS };
+		OP_SWAPGS, OP_RDPKRU, OP_WRPKRU };
 
 	for (size_t n = 0; n < sizeof(ops) / sizeof(ops[0]); n++)
 		if (ops[n] == i->op)

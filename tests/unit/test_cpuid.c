@@ -105,14 +105,19 @@ static void registers(void **state)
 	assert_true(cpuid_query(&t, 1, 0, &plain).edx & 1u << 9);
 	assert_true(cpuid_query(&t, 1, 0, &d).ecx & 1u << 27);
 	assert_false(cpuid_query(&t, 1, 0, &d).edx & 1u << 9);
+	/* OSPKE follows CR4.PKE, where there are protection keys. */
+	assert_false(cpuid_query(&t, 7, 0, &d).ecx & 1u << 4);
 	assert_int_equal(cpuid_query(&t, 0xd, 0, &d).ebx, 832);
 	d.xcr0 = 3;
 	assert_int_equal(cpuid_query(&t, 0xd, 0, &d).ebx, 576);
 	assert_int_equal(cpuid_query(&t, 0xd, 0, &d).ecx, 832);
 	assert_int_equal(cpuid_query(&t, 0xd, 2, &d).ebx, 576);
 	cpuid_build("host", &all, 1, 0, &t, NULL);
-	assert_int_equal(cpuid_query(&t, 0xd, 0, &d).ecx, 2688);
-	assert_int_equal(cpuid_query(&t, 0xd, 0, &d).eax, 0xe7);
+	assert_false(cpuid_query(&t, 7, 0, &d).ecx & 1u << 4);
+	d.cr4 |= 1 << 22;
+	assert_true(cpuid_query(&t, 7, 0, &d).ecx & 1u << 4);
+	assert_int_equal(cpuid_query(&t, 0xd, 0, &d).ecx, 2696);
+	assert_int_equal(cpuid_query(&t, 0xd, 0, &d).eax, 0x2e7);
 }
 
 /* The double keeps to the seam's contract. */

@@ -93,7 +93,7 @@ static bool not_ours(const ZydisDecodedInstruction *z)
 {
 	static const char *const sets[] = { "AVX512", "XOP", "FMA4", "TBM", "AMD3DNOW", "AMD3DNOW_",
 		"3DNOW", "VTX", "SVM", "SGX", "MPX", "CET", "SSE4A", "RTM", "GFNI", "KNC", "AMX",
-		"PKU", "MOVDIR", "ENQCMD", "WAITPKG", "SERIALIZE", "PTWRITE", "PT", "CLZERO",
+		"MOVDIR", "ENQCMD", "WAITPKG", "SERIALIZE", "PTWRITE", "PT", "CLZERO",
 		"MONITOR", "MONITORX", "PCONFIG", "RDPRU", "SNP", "MCOMMIT", "TSX", "PADLOCK",
 		"CYRIX", "UINTR", "HRESET", "KEYLOCKER", "TDX", "AVX_VNNI", "AMD_INVLPGB", "LWP",
 		"CLDEMOTE", "WBNOINVD", "PBNDKB", "VMFUNC", "SMX", "TSX_LDTRK", "AVX_GFNI",

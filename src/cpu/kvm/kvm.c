@@ -91,6 +91,10 @@ static int cpuid_supported(struct cpuid_table *ret, struct err *err)
 	e = cpuid_find(ret, 1, 0);
 	if (e && ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0)
 		e->regs.ecx |= 1u << 24;
+	/* Protection keys: where PKRU is in XSAVE's image differs between processors, and PKRS is no part of the state. */
+	e = cpuid_find(ret, 7, 0);
+	if (e)
+		e->regs.ecx &= ~(1u << 3 | 1u << 31);
 	return 0;
 }
 

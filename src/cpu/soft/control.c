@@ -164,6 +164,13 @@ static void transferred(struct vcpu *v)
 	mmu_select(v);
 }
 
+/* SYSCALL and SYSRET step by the TF that they leave, not by the one that they found. */
+static void step_after(struct vcpu *v)
+{
+	if (v->flags & FL_TF)
+		soft_debug(v, DR6_STEP);
+}
+
 void op_syscall(struct vcpu *v, const struct cell *c)
 {
 	uint16_t selector = (uint16_t)(v->star >> 32);
@@ -183,6 +190,7 @@ void op_syscall(struct vcpu *v, const struct cell *c)
 	flat_code(v, selector, 0, v->long_mode);
 	flat_stack(v, (uint16_t)(selector + 8), 0);
 	transferred(v);
+	step_after(v);
 }
 
 void op_sysret(struct vcpu *v, const struct cell *c)
@@ -204,6 +212,7 @@ void op_sysret(struct vcpu *v, const struct cell *c)
 	flat_code(v, (uint16_t)(selector + (to_64 ? 16 : 0)), 3, to_64);
 	flat_stack(v, (uint16_t)(selector + 8), 3);
 	transferred(v);
+	step_after(v);
 }
 
 void op_sysenter(struct vcpu *v, const struct cell *c)

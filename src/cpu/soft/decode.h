@@ -85,6 +85,8 @@ enum feature {
 	F_RDPID,
 	F_VAES,
 	F_VPCLMUL,
+	F_PKU,
+	F_PKS,
 	F_LAST,
 };
 

@@ -223,7 +223,7 @@ void op_call_far_ind(struct vcpu *v, const struct cell *c)
 	far_indirect(v, c, true);
 }
 
-/* A segment that the outer level may not see becomes null. */
+/* A segment that the outer level may not see becomes null; its base stays, which 64-bit code can see. */
 static void drop_inner_segments(struct vcpu *v, unsigned cpl)
 {
 	static const uint8_t data[4] = { CPU_ES, CPU_DS, CPU_FS, CPU_GS };
@@ -233,7 +233,7 @@ static void drop_inner_segments(struct vcpu *v, unsigned cpl)
 		bool conforming = (s->access & 0x1c) == 0x1c;
 
 		if (!(s->access & CPU_SEG_UNUSABLE) && !conforming && (s->access >> 5 & 3) < cpl)
-			*s = (struct cpu_segment){ .access = CPU_SEG_UNUSABLE };
+			*s = (struct cpu_segment){ .base = s->base, .access = CPU_SEG_UNUSABLE };
 	}
 }
 

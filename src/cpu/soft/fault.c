@@ -6,6 +6,7 @@ enum { ESCAPE_FAULT = 1, ESCAPE_FATAL = 2 };
 static noreturn void escape(struct vcpu *v, int why)
 {
 	v->rw_kind = RW_DIRECT;
+	v->pending_db = 0;
 	longjmp(v->escape, why);
 }
 

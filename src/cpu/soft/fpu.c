@@ -5,6 +5,8 @@
 #define FX_BYTES 512u
 #define XSAVE_AVX 576u
 #define XSAVE_BYTES 832u
+#define XSAVE_PKRU 2688u /* where the compacted form does not put it after the others */
+#define HAS_PKRU 0x200u
 #define MXCSR_MASK 0xffffu
 #define FSW_ES 0x80u
 
@@ -94,7 +96,8 @@ void fpu_xsave_image(const struct vcpu *v, uint8_t *image)
 	put(image + 24, v->mxcsr, 4);
 	put(image + 28, MXCSR_MASK, 4);
 	save_xmm(v, image, 16);
-	put(image + 512, 7 & v->xcr0, 8);
+	put(image + 512, (7 | HAS_PKRU) & v->xcr0, 8);
+	put(image + XSAVE_PKRU, v->pkru, 4);
 	for (unsigned r = 0; r < 16; r++)
 		memcpy(image + XSAVE_AVX + 16 * r, v->ymm[r] + 16, 16);
 }
@@ -115,6 +118,7 @@ void fpu_xrstor_image(struct vcpu *v, const uint8_t *image)
 		else
 			memset(v->ymm[r] + 16, 0, 16);
 	}
+	v->pkru = present & HAS_PKRU ? (uint32_t)get(image + XSAVE_PKRU, 4) : 0;
 }
 
 static void check_available(struct vcpu *v)
@@ -186,12 +190,21 @@ static uint64_t xsave_linear(struct vcpu *v, const struct cell *c, bool write)
 	return linear;
 }
 
-/* XSAVE, XSAVEOPT and XSAVEC: with these components both forms have the same offsets, and all are always in use. */
+/* Where PKRU is in a form; `with`: the components that the compacted one has. */
+static unsigned pkru_at(bool compact, uint64_t with)
+{
+	if (!compact)
+		return XSAVE_PKRU;
+	return with & 4 ? XSAVE_BYTES : XSAVE_AVX;
+}
+
+/* XSAVE, XSAVEOPT and XSAVEC: but for PKRU both forms have the same offsets, and all is always in use. */
 void op_xsave(struct vcpu *v, const struct cell *c)
 {
 	bool compact = c->i.op == OP_XSAVEC;
 	uint64_t linear, mask, present;
 	uint8_t image[XSAVE_BYTES];
+	uint64_t pkru = v->pkru;
 	unsigned size;
 
 	check_xsave(v);
@@ -199,6 +212,8 @@ void op_xsave(struct vcpu *v, const struct cell *c)
 	size = mask & 4 ? XSAVE_BYTES : XSAVE_AVX;
 	linear = xsave_linear(v, c, true);
 	mmu_probe_write(v, linear, size);
+	if (mask & HAS_PKRU)
+		mmu_write_bytes(v, linear + pkru_at(compact, mask), &pkru, sizeof(pkru));
 	mmu_read_bytes(v, linear, image, size);
 	if (mask & 1) {
 		memset(image, 0, 24);
@@ -265,7 +280,7 @@ void op_xrstor(struct vcpu *v, const struct cell *c)
 {
 	uint64_t linear, mask, present;
 	uint8_t image[XSAVE_BYTES];
-	uint32_t mxcsr;
+	uint32_t mxcsr, pkru = 0;
 	bool compact;
 
 	check_xsave(v);
@@ -275,6 +290,8 @@ void op_xrstor(struct vcpu *v, const struct cell *c)
 	check_header(v, image);
 	present = get(image + 512, 8);
 	compact = get(image + 520, 8) >> 63;
+	if (mask & present & HAS_PKRU)
+		mmu_read_bytes(v, linear + pkru_at(compact, get(image + 520, 8)), &pkru, 4);
 	mxcsr = (uint32_t)get(image + 24, 4);
 	/* The standard form always loads MXCSR, the compacted one if SSE is there. */
 	if (compact ? (mask & 2) : (mask & 6)) {
@@ -285,6 +302,8 @@ void op_xrstor(struct vcpu *v, const struct cell *c)
 		v->mxcsr = mxcsr;
 	}
 	load_components(v, image, mask, present, c->i.w);
+	if (mask & HAS_PKRU)
+		set_pkru(v, pkru);
 }
 
 /* Tags of the full form: empty, special, zero, valid, from what is in the registers. */

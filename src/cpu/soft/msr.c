@@ -11,7 +11,6 @@ struct plain {
 };
 #define FIELD(name) offsetof(struct vcpu, name)
 static const struct plain plains[] = {
-	{ 0x48, FIELD(spec_ctrl), false, 7 },
 	{ 0x174, FIELD(sysenter_cs), false, UINT32_MAX },
 	{ 0x175, FIELD(sysenter_esp), true, UINT64_MAX },
 	{ 0x176, FIELD(sysenter_eip), true, UINT64_MAX },
@@ -26,14 +25,17 @@ static const struct plain plains[] = {
 	{ 0xc0000103, FIELD(tsc_aux), false, UINT32_MAX },
 };
 
+/* Whose processors have a register. */
+enum vendor { ANY, AMD };
+
 /* Registers that read as a constant and take any write: what systems probe and processors of the models have. */
 static const struct {
 	uint32_t msr;
 	uint64_t value;
+	enum vendor vendor;
 } constants[] = {
 	{ 0x17, 0 },
 	{ 0x8b, 0x1000065 },
-	{ 0x49, 0 },
 	{ 0x79, 0 },
 	{ 0x119, 0 },
 	{ 0x140, 0 },
@@ -44,12 +46,21 @@ static const struct {
 	{ 0x1d9, 0 },
 	{ 0x34, 0 },
 	{ 0xfe, 0x508 },
-	{ 0xc0010010, 0 },
-	{ 0xc0010015, 0 },
-	{ 0xc001001f, 0 },
-	{ 0xc0011022, 0 },
-	{ 0xc0011023, 0 },
-	{ 0xc0011029, 2 },
+	/* AMD's four counters are on every processor, without a bit in CPUID: they are there and count nothing. */
+	{ 0xc0010000, 0, AMD },
+	{ 0xc0010001, 0, AMD },
+	{ 0xc0010002, 0, AMD },
+	{ 0xc0010003, 0, AMD },
+	{ 0xc0010004, 0, AMD },
+	{ 0xc0010005, 0, AMD },
+	{ 0xc0010006, 0, AMD },
+	{ 0xc0010007, 0, AMD },
+	{ 0xc0010010, 0, AMD },
+	{ 0xc0010015, 0, AMD },
+	{ 0xc001001f, 0, AMD },
+	{ 0xc0011022, 0, AMD },
+	{ 0xc0011023, 0, AMD },
+	{ 0xc0011029, 2, AMD },
 };
 
 static uint64_t *plain_field(struct vcpu *v, const struct plain *p)
@@ -65,10 +76,10 @@ static const struct plain *find_plain(uint32_t msr)
 	return NULL;
 }
 
-static int find_constant(uint32_t msr)
+static int find_constant(const struct vcpu *v, uint32_t msr)
 {
 	for (size_t n = 0; n < sizeof(constants) / sizeof(constants[0]); n++)
-		if (constants[n].msr == msr)
+		if (constants[n].msr == msr && (constants[n].vendor == ANY || v->cpu->is_amd))
 			return (int)n;
 	return -1;
 }
@@ -99,7 +110,7 @@ bool msr_read(struct vcpu *v, uint32_t msr, uint64_t *ret)
 {
 	const struct plain *p = find_plain(msr);
 	uint64_t *mtrr = mtrr_field(v, msr);
-	int constant = find_constant(msr);
+	int constant = find_constant(v, msr);
 
 	if (p)
 		*ret = *plain_field(v, p);
@@ -111,6 +122,8 @@ bool msr_read(struct vcpu *v, uint32_t msr, uint64_t *ret)
 		*ret = v->tsc_adjust;
 	else if (msr == 0x277)
 		*ret = v->pat;
+	else if (msr == 0x6e1 && v->cpu->features[F_PKS])
+		*ret = v->pkrs;
 	else if (msr == 0xc0000080)
 		*ret = v->efer;
 	else if (msr == 0x1b && v->link->apic)
@@ -147,6 +160,15 @@ static bool write_pat(struct vcpu *v, uint64_t value)
 	return true;
 }
 
+static bool write_pkrs(struct vcpu *v, uint64_t value)
+{
+	if (!v->cpu->features[F_PKS] || value >> 32)
+		return false;
+	v->pkrs = (uint32_t)value;
+	mmu_flush(v);
+	return true;
+}
+
 static bool write_plain(struct vcpu *v, const struct plain *p, uint64_t value)
 {
 	if ((p->canonical && !canonical(value)) || (value & ~p->mask))
@@ -176,11 +198,14 @@ bool msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 	}
 	if (msr == 0x277)
 		return write_pat(v, value);
+	if (msr == 0x6e1)
+		return write_pkrs(v, value);
 	if (msr == 0xc0000080)
 		return write_efer(v, value);
 	if (msr == 0x1b && v->link->apic)
-		return v->link->apic->set_base(v->link->apic_data, value);
+		return !(value & ~v->cpu->physical_mask) &&
+		       v->link->apic->set_base(v->link->apic_data, value);
 	if (apic_msr(msr) && v->link->apic)
 		return v->link->apic->write_msr(v->link->apic_data, msr, value);
-	return find_constant(msr) >= 0;
+	return find_constant(v, msr) >= 0;
 }

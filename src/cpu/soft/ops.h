@@ -114,7 +114,7 @@
 	X(PUNPCKLQDQ, "punpcklqdq") X(PUNPCKLWD, "punpcklwd") X(PUSH, "push") X(PUSHA, "pusha") \
 	X(PUSHF, "pushf") X(PXOR, "pxor") X(RCL, "rcl") X(RCPPS, "rcpps") X(RCPSS, "rcpss") \
 	X(RCR, "rcr") X(RDFSBASE, "rdfsbase") X(RDGSBASE, "rdgsbase") X(RDMSR, "rdmsr") \
-	X(RDPID, "rdpid") X(RDPMC, "rdpmc") X(RDRAND, "rdrand") X(RDSEED, "rdseed") \
+	X(RDPID, "rdpid") X(RDPKRU, "rdpkru") X(RDPMC, "rdpmc") X(RDRAND, "rdrand") X(RDSEED, "rdseed") \
 	X(RDTSC, "rdtsc") X(RDTSCP, "rdtscp") X(RET, "ret") X(RETF, "ret") X(ROL, "rol") \
 	X(ROR, "ror") X(RORX, "rorx") X(ROUNDPD, "roundpd") X(ROUNDPS, "roundps") \
 	X(ROUNDSD, "roundsd") X(ROUNDSS, "roundss") X(RSM, "rsm") X(RSQRTPS, "rsqrtps") \
@@ -242,7 +242,7 @@
 	X(VUCOMISS, "vucomiss") X(VUNPCKHPD, "vunpckhpd") X(VUNPCKHPS, "vunpckhps") \
 	X(VUNPCKLPD, "vunpcklpd") X(VUNPCKLPS, "vunpcklps") X(VXORPD, "vxorpd") X(VXORPS, "vxorps") \
 	X(VZEROALL, "vzeroall") X(VZEROUPPER, "vzeroupper") X(WBINVD, "wbinvd") \
-	X(WRFSBASE, "wrfsbase") X(WRGSBASE, "wrgsbase") X(WRMSR, "wrmsr") X(XADD, "xadd") \
+	X(WRFSBASE, "wrfsbase") X(WRGSBASE, "wrgsbase") X(WRMSR, "wrmsr") X(WRPKRU, "wrpkru") X(XADD, "xadd") \
 	X(XCHG, "xchg") X(XGETBV, "xgetbv") X(XLAT, "xlat") X(XOR, "xor") X(XORPD, "xorpd") \
 	X(XORPS, "xorps") X(XRSTOR, "xrstor") X(XRSTORS, "xrstors") X(XSAVE, "xsave") \
 	X(XSAVEC, "xsavec") X(XSAVEOPT, "xsaveopt") X(XSAVES, "xsaves") X(XSETBV, "xsetbv")

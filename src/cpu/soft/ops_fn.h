@@ -30,10 +30,10 @@ op_fn op_aaa, op_aad, op_aam, op_aas, op_arpl, op_bound, op_bsf, op_bsr, op_bswa
 	op_mov_to_dr, op_mov_to_seg, op_movbe, op_movnti, op_movs, op_movsx, op_movzx, op_mul, op_nop,
 	op_out, op_outs, op_pause, op_pop, op_pop_reg, op_pop_seg, op_popa, op_popcnt, op_popf,
 	op_push, op_push_reg, op_pusha, op_pushf, op_rcl, op_rcr, op_rdfsbase, op_rdgsbase, op_rdmsr,
-	op_rdpid, op_rdpmc, op_rdrand, op_rdseed, op_rdtsc, op_rdtscp, op_ret, op_retf, op_rol,
+	op_rdpid, op_rdpkru, op_rdpmc, op_rdrand, op_rdseed, op_rdtsc, op_rdtscp, op_ret, op_retf, op_rol,
 	op_ror, op_sahf, op_salc, op_sar, op_scas, op_setcc, op_sgdt, op_shl, op_shld, op_shr,
 	op_shrd, op_sidt, op_sldt, op_smsw, op_stac, op_stc, op_std, op_sti, op_stmxcsr, op_stos,
 	op_str, op_swapgs, op_syscall, op_sysenter, op_sysexit, op_sysret, op_tzcnt, op_verr, op_verw,
-	op_vmaskmov, op_vzero, op_wbinvd, op_wrfsbase, op_wrgsbase, op_wrmsr, op_xadd, op_xchg,
+	op_vmaskmov, op_vzero, op_wbinvd, op_wrfsbase, op_wrgsbase, op_wrmsr, op_wrpkru, op_xadd, op_xchg,
 	op_xgetbv, op_xlat, op_xrstor, op_xsave, op_xsetbv;
 /* clang-format on */

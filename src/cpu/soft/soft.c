@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "cpu/soft/access.h"
+#include "cpu/soft/ops_fn.h"
 #include "memory/clock.h"
 
 static int available(struct err *err)
@@ -32,8 +33,8 @@ static const struct word supported[] = {
 	/* fsgsbase tsc-adjust smep erms invpcid smap clflushopt clwb; bmi1 avx2 bmi2 rdseed adx sha */
 	{ 7, 0, 1, B(0) | B(1) | B(7) | B(9) | B(10) | B(20) | B(23) | B(24),
 		B(3) | B(5) | B(8) | B(18) | B(19) | B(29) },
-	/* umip rdpid; vaes vpclmulqdq */
-	{ 7, 0, 2, B(2) | B(22), B(9) | B(10) },
+	/* umip pku rdpid pks; vaes vpclmulqdq */
+	{ 7, 0, 2, B(2) | B(3) | B(22) | B(31), B(9) | B(10) },
 	/* fsrm */
 	{ 7, 0, 3, B(4), 0 },
 	/* xsaveopt xsavec xgetbv1 */
@@ -96,8 +97,9 @@ static int open_cpu(
 	cpu->memory = memory;
 	cpu->cpuid = config->cpuid;
 	cpu->physical_mask = (1ull << PHYSICAL_BITS) - 1;
+	cpu->is_amd = cpuid_is_amd(config->cpuid);
 	bind_features(cpu);
-	cpu->xcr0_allowed = cpu->features[F_AVX] ? 7 : 3;
+	cpu->xcr0_allowed = (cpu->features[F_AVX] ? 7 : 3) | (cpu->features[F_PKU] ? 0x200 : 0);
 	cpu->stubs = stubs_new();
 	if (!cpu->stubs) {
 		close_cpu(cpu);
@@ -291,6 +293,10 @@ static void take_interrupt(struct vcpu *v, uint32_t events)
 {
 	int vector;
 
+	if (unlikely(events & VCPU_NMI_NEXT) && (v->nmi_blocked || !(events & VCPU_NMI))) {
+		vcpu_take(v->link, VCPU_NMI_NEXT);
+		vcpu_raise(v->link, VCPU_NMI);
+	}
 	if ((events & VCPU_NMI) && !v->nmi_blocked && v->event.vector < 0 &&
 		vcpu_take(v->link, VCPU_NMI)) {
 		v->event.vector = VECTOR_NMI;
@@ -411,28 +417,35 @@ static bool instruction_breakpoints(const struct vcpu *v)
 
 static void check_instruction_breakpoints(struct vcpu *v)
 {
-	uint64_t linear = v->code == DECODE_64 ? v->rip : (uint32_t)(v->seg[CPU_CS].base + v->rip);
+	uint64_t linear = v->code == DECODE_64 ? v->rip : (uint32_t)(v->seg[CPU_CS].base + v->rip),
+		 hit = 0;
 
 	if (v->flags & FL_RF)
 		return;
-	for (unsigned n = 0; n < 4; n++) {
-		if ((v->dr7 >> 2 * n & 3) && !(v->dr7 >> (16 + 4 * n) & 3) && v->dr[n] == linear) {
-			v->dr6 |= 1u << n;
-			v->flags |= FL_RF;
-			fault(v, VECTOR_DB);
-		}
-	}
+	for (unsigned n = 0; n < 4; n++)
+		if ((v->dr7 >> 2 * n & 3) && !(v->dr7 >> (16 + 4 * n) & 3) && v->dr[n] == linear)
+			hit |= 1u << n;
+	if (!hit)
+		return;
+	v->dr6 = (v->dr6 & ~DR6_HITS) | hit;
+	v->flags |= FL_RF;
+	fault(v, VECTOR_DB);
 }
 
-/* Debug exceptions after an instruction. */
-static void trap(struct vcpu *v, bool stepped)
+/* Debug exceptions after an instruction. What a software interrupt finds pending (after MOV SS) comes in its handler. */
+static void trap(struct vcpu *v, uint64_t why)
 {
-	uint64_t why = v->pending_db | (stepped ? 0x4000 : 0);
-
-	v->pending_db = 0;
-	if (!why || v->event.vector >= 0)
+	if (v->event.vector >= 0 && v->event.is_soft)
 		return;
-	v->dr6 |= why;
+	why |= v->pending_db;
+	v->pending_db = 0;
+	if (why && v->event.vector < 0)
+		soft_debug(v, why);
+}
+
+void soft_debug(struct vcpu *v, uint64_t why)
+{
+	v->dr6 = (v->dr6 & ~DR6_HITS) | why;
 	v->event.vector = VECTOR_DB;
 	v->event.has_error = false;
 }
@@ -445,7 +458,8 @@ static void run_one(struct vcpu *v)
 	const struct cell *c;
 
 	v->shadow = v->mov_ss = false;
-	if (!mov_ss && instruction_breakpoints(v))
+	/* MOV SS holds them off on Intel's processors only. */
+	if ((!mov_ss || v->cpu->is_amd) && instruction_breakpoints(v))
 		check_instruction_breakpoints(v);
 	b = cache_block(v);
 	c = b->cells;
@@ -456,8 +470,10 @@ static void run_one(struct vcpu *v)
 	v->rip += c->i.length;
 	c->fn(v, c);
 	v->instructions++;
+	if (c->fn == op_syscall || c->fn == op_sysret)
+		stepped = false; /* they look at the flags that they leave */
 	if (!v->shadow || !v->mov_ss)
-		trap(v, stepped);
+		trap(v, stepped ? DR6_STEP : 0);
 }
 
 static bool needs_care(const struct vcpu *v)
@@ -490,6 +506,8 @@ static void deliver(struct vcpu *v)
 		v->start = v->rip;
 	v->cell = NULL;
 	interrupt_deliver(v);
+	if (unlikely(v->pending_db))
+		trap(v, 0);
 }
 
 /* Until it is to stop. */

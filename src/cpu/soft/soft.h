@@ -50,6 +50,10 @@
 #define FL_ARITH (FL_CF | FL_PF | FL_AF | FL_ZF | FL_SF | FL_OF)
 #define FL_FIXED 0x2u
 
+/* DR6: breakpoints 0-3, single step. */
+#define DR6_HITS 0xfull
+#define DR6_STEP 0x4000u
+
 #define CR0_PE 0x1u
 #define CR0_MP 0x2u
 #define CR0_EM 0x4u
@@ -79,6 +83,8 @@
 #define CR4_OSXSAVE 0x40000u
 #define CR4_SMEP 0x100000u
 #define CR4_SMAP 0x200000u
+#define CR4_PKE 0x400000u
+#define CR4_PKS 0x1000000u
 
 #define EFER_SCE 0x1u
 #define EFER_LME 0x100u
@@ -106,7 +112,7 @@ enum {
 };
 
 /* Page fault error code, also the kind of an access. */
-enum { PF_PRESENT = 1, PF_WRITE = 2, PF_USER = 4, PF_RESERVED = 8, PF_FETCH = 16 };
+enum { PF_PRESENT = 1, PF_WRITE = 2, PF_USER = 4, PF_RESERVED = 8, PF_FETCH = 16, PF_KEY = 32 };
 
 /* One page of a translation. A tag is the page's linear address, or tlb_none(); the host's address of a byte
  * is its linear address + addend. */
@@ -180,6 +186,7 @@ struct cpu {
 	uint64_t physical_mask;    /* address bits of page table entries */
 	uint32_t features[F_LAST]; /* whether the guest has them */
 	uint64_t xcr0_allowed;
+	bool is_amd; /* the processor that the guest sees */
 };
 
 enum rw_kind { RW_DIRECT, RW_CODE, RW_BOUNCE };
@@ -209,7 +216,8 @@ struct vcpu {
 	uint64_t mtrr_def_type, mtrr_fixed[11], mtrr_base[CPU_MTRR_VARIABLE],
 		mtrr_mask[CPU_MTRR_VARIABLE];
 	uint64_t xcr0;
-	uint64_t pdpte[4]; /* PAE: read when CR3 was loaded */
+	uint32_t pkru, pkrs; /* protection keys: rights to user and supervisor pages */
+	uint64_t pdpte[4];   /* PAE: read when CR3 was loaded */
 	uint8_t ymm[16][32];
 	uint32_t mxcsr;
 	uint64_t fpu_ip, fpu_dp; /* of the last x87 instruction, with the selectors and opcode */
@@ -335,6 +343,7 @@ void task_switch(
 	struct vcpu *v, uint16_t selector, enum task_reason reason, bool has_error, uint32_t error);
 
 /* system.c */
+void set_pkru(struct vcpu *v, uint32_t value);
 void set_cr0(struct vcpu *v, uint64_t value);
 void set_cr3(struct vcpu *v, uint64_t value);
 void set_cr4(struct vcpu *v, uint64_t value);
@@ -353,6 +362,8 @@ void fpu_reset(struct vcpu *v);
 
 /* soft.c: executes a block, or one instruction where more must be watched for. Faults go to v->escape. */
 void soft_step(struct vcpu *v);
+/* A debug exception after this instruction, for these bits of DR6. */
+void soft_debug(struct vcpu *v, uint64_t why);
 
 /* cache.c */
 struct cache *cache_new(void);

@@ -39,6 +39,7 @@ static uint64_t cr4_allowed(const struct vcpu *v)
 
 	return CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR |
 	       CR4_OSXMMEXCPT | CR4_UMIP | CR4_PCIDE | CR4_SMEP | (f[F_SMAP] ? CR4_SMAP : 0) |
+	       (f[F_PKU] ? CR4_PKE : 0) | (f[F_PKS] ? CR4_PKS : 0) |
 	       (f[F_FSGSBASE] ? CR4_FSGSBASE : 0) | (f[F_XSAVE] ? CR4_OSXSAVE : 0);
 }
 
@@ -110,7 +111,8 @@ void set_cr4(struct vcpu *v, uint64_t value)
 		(changed & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP)))
 		mmu_load_pdptes(v, v->cr3);
 	v->cr4 = value;
-	if (changed & (CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP | CR4_SMAP))
+	if (changed &
+		(CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP | CR4_SMAP | CR4_PKE | CR4_PKS))
 		mmu_flush(v);
 	mmu_select(v);
 }
@@ -612,6 +614,36 @@ void op_rdtscp(struct vcpu *v, const struct cell *c)
 void op_rdpid(struct vcpu *v, const struct cell *c)
 {
 	gpr_set(v, c->i.rm, v->tsc_aux, v->code == DECODE_64 ? 8 : 4);
+}
+
+void set_pkru(struct vcpu *v, uint32_t value)
+{
+	if (value == v->pkru)
+		return;
+	v->pkru = value;
+	mmu_flush(v);
+}
+
+static void need_pke(struct vcpu *v)
+{
+	if (!(v->cr4 & CR4_PKE))
+		fault_ud(v);
+	if ((uint32_t)v->gpr[1])
+		fault_gp(v);
+}
+
+void op_rdpkru(struct vcpu *v, const struct cell *c)
+{
+	need_pke(v);
+	edx_eax(v, v->pkru);
+}
+
+void op_wrpkru(struct vcpu *v, const struct cell *c)
+{
+	need_pke(v);
+	if ((uint32_t)v->gpr[2])
+		fault_gp(v);
+	set_pkru(v, (uint32_t)v->gpr[0]);
 }
 
 /* There are no counters. */

@@ -97,6 +97,19 @@ static bool allowed(const struct vcpu *v, const struct step *s, unsigned access,
 	return !(access & PF_WRITE) || s->writable || !(v->cr0 & CR0_WP);
 }
 
+/* PF_KEY where the page's protection key (SDM volume 3, 4.6.2) does not allow it; no key guards fetches. */
+static unsigned key_denies(const struct vcpu *v, const struct step *s, unsigned access, bool user)
+{
+	uint32_t rights = s->user ? v->pkru : v->pkrs, bits;
+
+	if (!v->long_mode || (access & PF_FETCH) || !(v->cr4 & (s->user ? CR4_PKE : CR4_PKS)))
+		return 0;
+	bits = rights >> 2 * (s->entry >> 59 & 15) & 3;
+	if (bits & 1)
+		return PF_KEY;
+	return bits && (access & PF_WRITE) && (user || (v->cr0 & CR0_WP)) ? PF_KEY : 0;
+}
+
 static void step_permissions(struct step *s)
 {
 	s->user = s->user && (s->entry & PTE_U);
@@ -120,9 +133,10 @@ static unsigned finish(
 	struct vcpu *v, struct step *s, uint64_t gpa, unsigned access, bool user, bool ac)
 {
 	uint64_t bits = PTE_A | (access & PF_WRITE ? PTE_D : 0);
+	unsigned key = key_denies(v, s, access, user);
 
-	if (!allowed(v, s, access, user, ac))
-		return error_of(v, access, user, PF_PRESENT);
+	if (key || !allowed(v, s, access, user, ac))
+		return error_of(v, access, user, PF_PRESENT | key);
 	if (!entry_set(v, s, gpa, bits))
 		return 1;
 	s->entry |= bits;
