@@ -1,7 +1,6 @@
 /*
  * ACPI 6.4, chapter 4.8 "ACPI register model". ACPI mode is always on (SCI_EN reads 1): there is no SMI. Offsets
- * from PM_BASE: status 0, enable 2, control 4, timer 8; the block is 128 bytes as ICH9's. Port 0x64 takes the reset
- * command and port 0x92 the fast reset.
+ * from PM_BASE: status 0, enable 2, control 4, timer 8; the block is 128 bytes as ICH9's. Port 0x92 is the fast reset.
  */
 #include "device/pm.h"
 
@@ -21,7 +20,6 @@
 #define SCI_EN 0x0001u
 #define SLP_EN 0x2000u
 #define TIMER_HZ 3579545
-#define KEYBOARD_RESET 0xfeu
 
 struct pm {
 	struct device device;
@@ -32,7 +30,7 @@ struct pm {
 	void (*request)(void *data, enum pm_request what);
 	void *data;
 	struct irq_line line;
-	struct bus_region block, reset_port, fast_port, keyboard;
+	struct bus_region block, reset_port, fast_port;
 };
 
 static uint32_t timer(struct pm *pm)
@@ -128,24 +126,9 @@ static void write_fast(void *data, uint64_t offset, uint64_t value, unsigned siz
 		pm->request(pm->data, PM_RESET);
 }
 
-/* There is no keyboard; its controller's status says "no data, ready". */
-static uint64_t read_keyboard(void *data, uint64_t offset, unsigned size)
-{
-	return 0;
-}
-
-static void write_keyboard(void *data, uint64_t offset, uint64_t value, unsigned size)
-{
-	struct pm *pm = data;
-
-	if (value == KEYBOARD_RESET)
-		pm->request(pm->data, PM_RESET);
-}
-
 static const struct bus_ops block_ops = { read_block, write_block, 1 | 2 | 4 },
 			    reset_ops = { read_reset, write_reset, 1 },
-			    fast_ops = { read_fast, write_fast, 1 },
-			    keyboard_ops = { read_keyboard, write_keyboard, 1 };
+			    fast_ops = { read_fast, write_fast, 1 };
 
 void pm_power_button(struct device *device)
 {
@@ -173,7 +156,6 @@ static void destroy(struct device *device)
 	bus_unmap(pm->memory->bus, &pm->block);
 	bus_unmap(pm->memory->bus, &pm->reset_port);
 	bus_unmap(pm->memory->bus, &pm->fast_port);
-	bus_unmap(pm->memory->bus, &pm->keyboard);
 	pthread_mutex_destroy(&pm->lock);
 	free(pm);
 }
@@ -194,10 +176,8 @@ struct device *pm_new(
 	bus_region_init(&pm->block, "pm", BUS_PORT, BLOCK, &block_ops, pm);
 	bus_region_init(&pm->reset_port, "reset", BUS_PORT, 1, &reset_ops, pm);
 	bus_region_init(&pm->fast_port, "fast-reset", BUS_PORT, 1, &fast_ops, pm);
-	bus_region_init(&pm->keyboard, "keyboard-reset", BUS_PORT, 1, &keyboard_ops, pm);
 	bus_map(m->bus, &pm->block, PM_BASE);
 	bus_map(m->bus, &pm->reset_port, PM_RESET_PORT);
 	bus_map(m->bus, &pm->fast_port, 0x92);
-	bus_map(m->bus, &pm->keyboard, 0x64);
 	return &pm->device;
 }

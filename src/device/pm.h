@@ -1,7 +1,7 @@
 #pragma once
 /*
  * Power management as ICH9 has it: ACPI's fixed registers at PM_BASE with the PM timer and the power button, the
- * reset register 0xcf9, and the keyboard controller's reset line.
+ * reset register 0xcf9, and the fast reset 0x92.
  */
 #include "device/device.h"
 #include "memory/memory.h"

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "device/fwcfg.h"
+#include "device/hpet.h"
 #include "device/ioapic.h"
 #include "device/pci.h"
 #include "device/pm.h"
@@ -134,11 +136,38 @@ static void add_reserved(struct buf *b)
 	aml_name_eisa_id(&body, "_HID", "PNP0C02");
 	aml_name_integer(&body, "_UID", 0);
 	aml_memory_fixed(&resources, PCI_ECAM, PCI_ECAM_BYTES);
+	aml_memory_fixed(&resources, HPET_BASE, HPET_BYTES);
 	aml_io(&resources, PM_BASE, 128);
 	aml_io(&resources, 0x4d0, 2);
 	aml_name(&body, "_CRS");
 	aml_resources(&body, &resources);
 	aml_device(b, "RES0", &body);
+}
+
+static void add_keyboard(struct buf *b)
+{
+	struct buf body = { 0 }, resources = { 0 };
+
+	aml_name_eisa_id(&body, "_HID", "PNP0303");
+	aml_io(&resources, 0x60, 1);
+	aml_io(&resources, 0x64, 1);
+	aml_irq(&resources, 1);
+	aml_name(&body, "_CRS");
+	aml_resources(&body, &resources);
+	aml_device(b, "KBD0", &body);
+}
+
+static void add_fwcfg(struct buf *b)
+{
+	struct buf body = { 0 }, resources = { 0 };
+
+	aml_name(&body, "_HID");
+	aml_string(&body, "QEMU0002");
+	aml_name_integer(&body, "_STA", 11);
+	aml_io(&resources, FWCFG_PORT, FWCFG_PORTS);
+	aml_name(&body, "_CRS");
+	aml_resources(&body, &resources);
+	aml_device(b, "FWCF", &body);
 }
 
 static void add_panic(struct buf *b)
@@ -176,6 +205,8 @@ static void make_dsdt(struct buf *b, const struct acpi_config *config)
 	add_pci(&system);
 	add_legacy(&system, "COM1", "PNP0501", 0x3f8, 8, 4);
 	add_legacy(&system, "RTC0", "PNP0B00", 0x70, 2, 8);
+	add_keyboard(&system);
+	add_fwcfg(&system);
 	add_reserved(&system);
 	if (config->has_panic)
 		add_panic(&system);
@@ -216,8 +247,8 @@ static void make_fadt(struct buf *b, uint64_t facs, uint64_t dsdt)
 	put(&t, 91, 4, 1);
 	put(&t, 96, 0xffff, 2); /* no C2, no C3 */
 	put(&t, 98, 0xffff, 2);
-	put(&t, 108, 0x32, 1);  /* the century in CMOS */
-	put(&t, 109, 1 | 4, 2); /* legacy devices, no VGA */
+	put(&t, 108, 0x32, 1);      /* the century in CMOS */
+	put(&t, 109, 1 | 2 | 4, 2); /* legacy devices, a keyboard controller, no VGA */
 	put(&t, 112, flags, 4);
 	put_port(&t, 116, PM_RESET_PORT, 8, 1);
 	put(&t, 128, PM_RESET_VALUE, 1);
@@ -260,6 +291,18 @@ static void make_madt(struct buf *b, unsigned n_vcpus)
 	add(b, 1, 1);
 }
 
+static void make_hpet(struct buf *b)
+{
+	add(b, HPET_ID, 4);
+	add(b, 0, 1); /* in memory */
+	add(b, 64, 1);
+	add(b, 0, 2);
+	add(b, HPET_BASE, 8);
+	add(b, 0, 1);
+	add(b, 1, 2); /* ticks: the shortest period */
+	add(b, 0, 1);
+}
+
 static void make_mcfg(struct buf *b)
 {
 	add(b, 0, 8);
@@ -300,7 +343,7 @@ int acpi_build(struct memory *m, uint64_t gpa, uint32_t limit, const struct acpi
 {
 	struct builder b = { .gpa = gpa };
 	struct buf body = { 0 };
-	uint64_t dsdt, facs, tables[3];
+	uint64_t dsdt, facs, tables[4];
 	int r;
 
 	add_zeroes(&b.out, RSDP_BYTES);
@@ -313,6 +356,8 @@ int acpi_build(struct memory *m, uint64_t gpa, uint32_t limit, const struct acpi
 	tables[1] = add_table(&b, "APIC", 5, &body);
 	make_mcfg(&body);
 	tables[2] = add_table(&b, "MCFG", 1, &body);
+	make_hpet(&body);
+	tables[3] = add_table(&b, "HPET", 1, &body);
 	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
 		add(&body, tables[i], 8);
 	put_rsdp(&b.out, add_table(&b, "XSDT", 1, &body));

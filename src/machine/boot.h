@@ -30,7 +30,10 @@ struct boot_config {
 #define BOOT_TABLES 0x1000u
 #define BOOT_LOW_END 0x9fc00u
 #define BOOT_ROM 0xe0000u /* firmware's tables: not the guest's */
-#define BOOT_ROM_BYTES 0x20000u
+#define BOOT_ACPI_BYTES 0x10000u
+#define BOOT_SMBIOS 0xf0000u
+#define BOOT_SMBIOS_BYTES 0x8000u
+#define BOOT_FIRMWARE 0xfe000u /* code */
 
 /* `what`: "kernel", "initrd". path NULL opens nothing. */
 int boot_file_open(const char *what, const char *path, struct boot_file *ret, struct err *err);

@@ -230,7 +230,7 @@ int boot_elf(struct memory *m, const struct boot_config *config, const struct bu
 		state->rip = entry;
 	} else {
 		put_multiboot_info(m, &initrd);
-		state->rip = (uint32_t)e.entry;
+		state->rip = boot_firmware(m, (uint32_t)e.entry);
 		state->gpr[CPU_RAX] = BOOT_MAGIC;
 	}
 	return 0;

@@ -37,6 +37,9 @@ int boot_put_cmdline(struct memory *m, const char *append, uint64_t max, struct 
 /* Flat segments by a table at BOOT_GDT: selectors 0x10 code, 0x18 data. */
 void boot_flat(struct memory *m, struct cpu_state *s, bool is_64);
 
+/* Puts the rest of firmware there. Where a 32-bit boot begins, which then goes on at `entry` with EAX and EBX as they were. */
+uint64_t boot_firmware(struct memory *m, uint32_t entry);
+
 int boot_bzimage(struct memory *m, const struct boot_config *config, const struct buf *kernel,
 	struct cpu_state *state, struct err *err);
 /* PVH and multiboot. */

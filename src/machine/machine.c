@@ -17,6 +17,9 @@
 #include "base/alloc.h"
 #include "base/fd.h"
 #include "cpu/cpu.h"
+#include "device/fwcfg.h"
+#include "device/hpet.h"
+#include "device/i8042.h"
 #include "device/lapic.h"
 #include "device/panic.h"
 #include "device/pci.h"
@@ -33,6 +36,7 @@
 #include "device/virtio/vsock.h"
 #include "machine/acpi.h"
 #include "machine/boot.h"
+#include "machine/describe.h"
 #include "memory/clock.h"
 #include "memory/memory.h"
 #include "memory/vcpu.h"
@@ -61,7 +65,7 @@ struct machine {
 	struct processor *processors;
 	struct device *devices[DEVICES_MAX]; /* in the order in which they were made */
 	unsigned n_devices;
-	struct device *serial, *pm;
+	struct device *serial, *pm, *fwcfg;
 	struct device *console; /* or NULL */
 	struct boot_config boot;
 	char *append;
@@ -104,6 +108,11 @@ static void end_with(struct machine *m, enum machine_end end, int code, const st
 static void on_power(void *data, enum pm_request what)
 {
 	end_with(data, what == PM_RESET ? MACHINE_RESET : MACHINE_POWER_OFF, 0, NULL);
+}
+
+static void on_reset(void *data)
+{
+	end_with(data, MACHINE_RESET, 0, NULL);
 }
 
 static void on_panic(void *data)
@@ -227,10 +236,13 @@ static void add_devices(struct machine *m, const struct machine_config *c)
 	m->pci = pci_host_new(m->memory);
 	add_device(m, pci_host_device(m->pci));
 	add_device(m, pit_new(m->memory));
+	add_device(m, hpet_new(m->memory));
 	add_device(m, rtc_new(m->memory, low, c->memory - low, (int64_t)time(NULL)));
 	m->serial = add_device(m, serial_new(m->memory, &serial));
 	/* After PCI, whose configuration ports lie around its reset register. */
 	m->pm = add_device(m, pm_new(m->memory, on_power, m));
+	add_device(m, i8042_new(m->memory, on_reset, m));
+	m->fwcfg = add_device(m, fwcfg_new(m->memory));
 	add_device(m, panic_new(m->memory, PANIC_PORT, on_panic, m));
 	if (c->test_devices)
 		add_device(m, testdev_new(m->memory, &test));
@@ -337,9 +349,10 @@ static int open_files(struct machine *m, const struct machine_config *c, struct 
 
 static int load(struct machine *m, struct err *err)
 {
-	struct acpi_config acpi = { .n_vcpus = m->memory->n_vcpus, .has_panic = true };
+	struct describe_config describe = { .n_vcpus = m->memory->n_vcpus,
+		.memory = memory_ram_bytes(m->memory) };
 	struct cpu_state state;
-	int r = acpi_build(m->memory, BOOT_ROM, BOOT_ROM_BYTES, &acpi, err);
+	int r = describe_machine(m->memory, m->fwcfg, &describe, err);
 
 	if (r >= 0)
 		r = m->type->get_state(m->processors[0].vcpu, &state, err);

@@ -11,6 +11,7 @@
 struct irqs {
 	pthread_mutex_t lock;
 	unsigned high[IRQ_LINES]; /* how many hold it */
+	const struct irq_line *owner[IRQ_LINES];
 	struct {
 		const struct irq_sink *sink;
 		void *data;
@@ -38,6 +39,18 @@ void irqs_free(struct irqs *irqs)
 	free(irqs);
 }
 
+static bool level_of(const struct irqs *irqs, unsigned gsi)
+{
+	return irqs->owner[gsi] ? irqs->owner[gsi]->level : irqs->high[gsi] > 0;
+}
+
+static void tell(struct irqs *irqs, unsigned gsi, bool level)
+{
+	for (unsigned i = 0; i < irqs->n_sinks; i++)
+		if (irqs->sinks[i].sink->line)
+			irqs->sinks[i].sink->line(irqs->sinks[i].data, gsi, level);
+}
+
 void irqs_add_sink(struct irqs *irqs, const struct irq_sink *sink, void *data)
 {
 	pthread_mutex_lock(&irqs->lock);
@@ -45,7 +58,7 @@ void irqs_add_sink(struct irqs *irqs, const struct irq_sink *sink, void *data)
 	irqs->sinks[irqs->n_sinks].sink = sink;
 	irqs->sinks[irqs->n_sinks++].data = data;
 	for (unsigned gsi = 0; gsi < IRQ_LINES && sink->line; gsi++)
-		if (irqs->high[gsi] > 0)
+		if (level_of(irqs, gsi))
 			sink->line(data, gsi, true);
 	pthread_mutex_unlock(&irqs->lock);
 }
@@ -59,16 +72,32 @@ void irq_line_init(struct irq_line *line, struct irqs *irqs, unsigned gsi)
 void irq_line_set(struct irq_line *line, bool level)
 {
 	struct irqs *irqs = line->irqs;
-	bool changed;
+	bool before;
 
 	pthread_mutex_lock(&irqs->lock);
 	if (line->level != level) {
+		before = level_of(irqs, line->gsi);
 		line->level = level;
-		changed = level ? irqs->high[line->gsi]++ == 0 : --irqs->high[line->gsi] == 0;
-		for (unsigned i = 0; i < irqs->n_sinks && changed; i++)
-			if (irqs->sinks[i].sink->line)
-				irqs->sinks[i].sink->line(irqs->sinks[i].data, line->gsi, level);
+		irqs->high[line->gsi] += level ? 1 : -1;
+		if (level_of(irqs, line->gsi) != before)
+			tell(irqs, line->gsi, level);
 	}
+	pthread_mutex_unlock(&irqs->lock);
+}
+
+void irq_line_own(struct irq_line *line, bool own)
+{
+	struct irqs *irqs = line->irqs;
+	bool before;
+
+	pthread_mutex_lock(&irqs->lock);
+	before = level_of(irqs, line->gsi);
+	if (own)
+		irqs->owner[line->gsi] = line;
+	else if (irqs->owner[line->gsi] == line)
+		irqs->owner[line->gsi] = NULL;
+	if (level_of(irqs, line->gsi) != before)
+		tell(irqs, line->gsi, !before);
 	pthread_mutex_unlock(&irqs->lock);
 }
 

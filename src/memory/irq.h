@@ -46,6 +46,8 @@ void irqs_add_sink(struct irqs *irqs, const struct irq_sink *sink, void *data);
 void irq_line_init(struct irq_line *line, struct irqs *irqs, unsigned gsi);
 /* Level-triggered, or the two edges of an edge-triggered one. Nothing happens when it does not change. */
 void irq_line_set(struct irq_line *line, bool level);
+/* From now on the line's level is this one's alone, or again that of all who share it. One at a time; low when it ends. */
+void irq_line_own(struct irq_line *line, bool own);
 /* High and low again. */
 void irq_line_pulse(struct irq_line *line);
 

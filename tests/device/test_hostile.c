@@ -4,6 +4,9 @@
  */
 #include "board.h"
 
+#include "device/fwcfg.h"
+#include "device/hpet.h"
+#include "device/i8042.h"
 #include "device/ioapic.h"
 #include "device/lapic.h"
 #include "device/pit.h"
@@ -28,6 +31,11 @@ static void ignore(void *data, enum pm_request what)
 	(*(unsigned *)data)++;
 }
 
+static void on_reset(void *data)
+{
+	(*(unsigned *)data)++;
+}
+
 static void one_access(struct memory *m)
 {
 	static const struct {
@@ -36,7 +44,9 @@ static void one_access(struct memory *m)
 		bool port;
 	} places[] = { { 0x20, 2, true }, { 0xa0, 2, true }, { 0x4d0, 2, true }, { 0x40, 4, true },
 		{ 0x61, 1, true }, { 0x70, 2, true }, { 0x3f8, 8, true }, { 0x600, 128, true },
-		{ 0, 0x10000, true }, { 0xfee00000, 0x1000, false }, { IOAPIC_BASE, 0x50, false } };
+		{ 0, 0x10000, true }, { 0x60, 5, true }, { 0x510, 12, true },
+		{ HPET_BASE, HPET_BYTES, false }, { HPET_BASE + 0x100, 0x60, false },
+		{ 0xfee00000, 0x1000, false }, { IOAPIC_BASE, 0x50, false } };
 	uint64_t r = next(), value = next();
 	unsigned place = r % ARRAY_SIZE(places), size = 1u << (r >> 8) % 4;
 	uint64_t at = places[place].base + (r >> 16) % places[place].span;
@@ -61,7 +71,8 @@ static void anything(void **state)
 	struct serial_config config = { .port = 0x3f8, .line = 4 };
 	unsigned requests = 0, vectors = 0;
 	struct device *devices[] = { lapics_new(m), pit_new(m), serial_new(m, &config),
-		rtc_new(m, 1 << 20, 0, 0), pm_new(m, ignore, &requests) };
+		rtc_new(m, 1 << 20, 0, 0), pm_new(m, ignore, &requests), hpet_new(m),
+		i8042_new(m, on_reset, &requests), fwcfg_new(m) };
 
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		struct vcpu_link *link = &m->vcpus[i % 3];

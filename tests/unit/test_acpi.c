@@ -109,6 +109,7 @@ static void structure(void **state)
 	assert_int_equal(cpus, 3);
 	assert_int_equal(overrides, 2);
 	find(&t, "MCFG");
+	find(&t, "HPET");
 	memory_free(t.memory);
 }
 

@@ -56,7 +56,7 @@ static const struct {
 	{ 0xc0010006, 0, AMD },
 	{ 0xc0010007, 0, AMD },
 	{ 0xc0010010, 0, AMD },
-	{ 0xc0010015, 0, AMD },
+	{ 0xc0010015, 0x1000000, AMD }, /* the TSC counts with the P0 frequency */
 	{ 0xc001001f, 0, AMD },
 	{ 0xc0011022, 0, AMD },
 	{ 0xc0011023, 0, AMD },
