@@ -275,6 +275,11 @@ static void paging(void **state)
 	expect("paging", 1, "PWRXADIUS");
 }
 
+static void debug_exceptions(void **state)
+{
+	expect("debug", 1, "SCDGEIMTA");
+}
+
 static void interrupts(void **state)
 {
 	expect("interrupt", 1, "5c5");
@@ -404,6 +409,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(long_mode),
 		cmocka_unit_test(gates_and_tasks),
 		cmocka_unit_test(paging),
+		cmocka_unit_test(debug_exceptions),
 		cmocka_unit_test(interrupts),
 		cmocka_unit_test(second_processor),
 		cmocka_unit_test(mapped_registers),

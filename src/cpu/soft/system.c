@@ -191,7 +191,7 @@ static unsigned debug_register(struct vcpu *v, const struct cell *c)
 	need_cpl0(v);
 	if (v->dr7 & 0x2000) {
 		v->dr7 &= ~0x2000ull;
-		v->dr6 |= 0x2000;
+		v->dr6 = (v->dr6 & ~DR6_HITS) | 0x2000;
 		fault(v, VECTOR_DB);
 	}
 	return n;
