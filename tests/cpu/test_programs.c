@@ -280,6 +280,23 @@ static void debug_exceptions(void **state)
 	expect("debug", 1, "SCDGEIMTA");
 }
 
+static void protection_keys(void **state)
+{
+	struct cpuid_table supported;
+
+	assert_int_equal(type->cpuid_supported(&supported, NULL), 0);
+	if (!cpuid_has(&supported, 7, 0, 2, 3)) {
+		printf("# skip: no protection keys on this cpu\n");
+		skip();
+	}
+	expect("keys", 1, "UKWSX");
+}
+
+static void legacy_paging(void **state)
+{
+	expect("legacy_paging", 1, "4EPRXLVM");
+}
+
 static void interrupts(void **state)
 {
 	expect("interrupt", 1, "5c5");
@@ -410,6 +427,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(gates_and_tasks),
 		cmocka_unit_test(paging),
 		cmocka_unit_test(debug_exceptions),
+		cmocka_unit_test(protection_keys),
+		cmocka_unit_test(legacy_paging),
 		cmocka_unit_test(interrupts),
 		cmocka_unit_test(second_processor),
 		cmocka_unit_test(mapped_registers),

@@ -195,10 +195,10 @@ static unsigned walk_32(
 		return error_of(v, access, user, 0);
 	step_permissions(&s);
 	if ((s.entry & PTE_PS) && (v->cr4 & CR4_PSE)) {
-		/* PSE-36: bits 13-20 are address bits 32-39. */
+		/* PSE-36: bits 13-20 are address bits 32-39, and 21 is none. */
 		physical =
 			(s.entry & 0xffc00000) | (s.entry & 0x1fe000) << 19 | (linear & 0x3fffff);
-		if (physical & ~v->cpu->physical_mask & ~0xfffull)
+		if ((s.entry & 0x200000) || (physical & ~v->cpu->physical_mask & ~0xfffull))
 			return error_of(v, access, user, PF_PRESENT | PF_RESERVED);
 		r = finish(v, &s, gpa, access, user, ac);
 		if (!r)
