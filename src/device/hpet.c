@@ -2,6 +2,9 @@
  * The counter follows from the clock; one timer of the clock serves the earliest comparator. A comparator matches when
  * the counter comes to its value (of 32 or 64 bits): `seen` is the count up to which it was looked at, so that no
  * match is missed and none counts twice.
+ *
+ * Periods of timer 0 in the legacy route that pass while the guest has not ended the tick before them are counted, and made up
+ * for one at a time as it does, as the 8254 has it: a vCPU that the host does not let run takes none.
  */
 #include "device/hpet.h"
 
@@ -35,6 +38,9 @@
 #define T_WRITABLE (T_LEVEL | T_INTERRUPT | T_SET | T_32 | T_ROUTE | T_MESSAGE)
 #define ROUTES UINT64_C(0x00f00000)
 #define SHORTEST_PERIOD 5000u /* ticks: a guest's faster ones are not all delivered */
+#define UNWANTED \
+	(2 * NS_PER_S) /* what is not ended for so long, and what came while it was masked */
+#define MASKED (NS_PER_S / 20)
 #define FAR_AHEAD (INT64_MAX / TICK_NS / 2)
 
 struct timer {
@@ -50,6 +56,9 @@ struct hpet {
 	uint64_t config, status;
 	uint64_t base; /* the counter while it stands still, else less the clock's ticks */
 	struct timer timers[TIMERS];
+	bool open;      /* a tick of timer 0 on line 0 was delivered and is not ended */
+	int64_t opened; /* when the first of those was that are not */
+	uint64_t owed;  /* ticks that merged with it */
 	struct clock_timer clock_timer;
 	struct bus_region region;
 };
@@ -101,6 +110,8 @@ static void route(struct hpet *h, unsigned n)
 	unsigned gsi = gsi_of(h, n);
 
 	let_go(t);
+	if (n == 0)
+		h->owed = h->open = 0;
 	if (gsi == IRQ_LINES)
 		return;
 	irq_line_init(&t->line, h->memory->irqs, gsi);
@@ -109,7 +120,42 @@ static void route(struct hpet *h, unsigned n)
 		h->status >> n & 1 && t->config & T_INTERRUPT && !(t->config & T_MESSAGE));
 }
 
-static void match(struct hpet *h, unsigned n)
+/* A periodic edge on line 0, `n` of them. */
+static void tick(struct hpet *h, uint64_t n)
+{
+	int64_t now = clock_now(h->memory->clock);
+
+	h->owed += n - !h->open;
+	if (h->open && now - h->opened > UNWANTED)
+		h->owed = 0;
+	if (!h->open)
+		h->opened = now;
+	h->open = true;
+	irq_line_pulse(&h->timers[0].line);
+}
+
+static void on_event(void *data, enum irq_event event)
+{
+	struct hpet *h = data;
+	int64_t now = clock_now(h->memory->clock);
+
+	pthread_mutex_lock(&h->lock);
+	if (event == IRQ_UNMASKED && h->open && now - h->opened > MASKED)
+		h->owed = 0;
+	if (event == IRQ_ENDED) {
+		h->open = false;
+		if (h->owed > 0 && h->config & LEGACY) {
+			h->owed--;
+			h->opened = now;
+			h->open = true;
+			irq_line_pulse(&h->timers[0].line);
+		}
+	}
+	pthread_mutex_unlock(&h->lock);
+}
+
+/* It came to its value, `times` times when it is periodic. */
+static void match(struct hpet *h, unsigned n, uint64_t times)
 {
 	struct timer *t = &h->timers[n];
 
@@ -123,22 +169,25 @@ static void match(struct hpet *h, unsigned n)
 		return;
 	else if (t->config & T_LEVEL)
 		irq_line_set(&t->line, true);
+	else if (gsi_of(h, n) == 0 && t->config & T_PERIODIC)
+		tick(h, times);
 	else
 		irq_line_pulse(&t->line);
 }
 
-/* What has matched up to now; several periods at once are one interrupt. */
+/* What has matched up to now. */
 static void look(struct hpet *h, unsigned n)
 {
 	struct timer *t = &h->timers[n];
 	uint64_t now = counter(h), passed = now - t->seen, d = distance(t);
 
 	if (passed >= d && passed <= INT64_MAX) {
-		if (t->config & T_PERIODIC && t->period)
-			t->comparator =
-				(t->comparator + ((passed - d) / t->period + 1) * t->period) &
-				mask_of(t);
-		match(h, n);
+		uint64_t times =
+			t->config & T_PERIODIC && t->period ? (passed - d) / t->period + 1 : 1;
+
+		if (t->config & T_PERIODIC)
+			t->comparator = (t->comparator + times * t->period) & mask_of(t);
+		match(h, n, times);
 	}
 	t->seen = now;
 }
@@ -319,7 +368,8 @@ static void reset(struct device *device)
 {
 	struct hpet *h = (struct hpet *)device;
 
-	h->config = h->status = h->base = 0;
+	h->config = h->status = h->base = h->owed = 0;
+	h->open = false;
 	for (unsigned n = 0; n < TIMERS; n++) {
 		struct timer *t = &h->timers[n];
 
@@ -336,6 +386,7 @@ static void destroy(struct device *device)
 
 	bus_unmap(h->memory->bus, &h->region);
 	clock_timer_finish(&h->clock_timer);
+	irqs_unwatch(h->memory->irqs, 0, h);
 	for (unsigned n = 0; n < TIMERS; n++)
 		let_go(&h->timers[n]);
 	pthread_mutex_destroy(&h->lock);
@@ -355,6 +406,7 @@ struct device *hpet_new(struct memory *m)
 	clock_timer_init(&h->clock_timer, m->clock, on_timer, h);
 	for (unsigned n = 0; n < TIMERS; n++)
 		irq_line_init(&h->timers[n].line, m->irqs, 0);
+	irqs_watch(m->irqs, 0, on_event, h);
 	reset(&h->device);
 	bus_region_init(&h->region, "hpet", BUS_MMIO, HPET_BYTES, &ops, h);
 	bus_map(m->bus, &h->region, HPET_BASE);

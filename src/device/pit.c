@@ -362,7 +362,7 @@ static void destroy(struct device *device)
 	bus_unmap(p->memory->bus, &p->region);
 	bus_unmap(p->memory->bus, &p->speaker_region);
 	clock_timer_finish(&p->timer);
-	irqs_watch(p->memory->irqs, 0, NULL, NULL);
+	irqs_unwatch(p->memory->irqs, 0, p);
 	pthread_mutex_destroy(&p->lock);
 	free(p);
 }

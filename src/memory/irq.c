@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 
 #define SINKS 4u
+#define WATCHES 2u
 
 struct irqs {
 	pthread_mutex_t lock;
@@ -20,7 +21,7 @@ struct irqs {
 	struct {
 		void (*fn)(void *data, enum irq_event event);
 		void *data;
-	} watches[IRQ_LINES];
+	} watches[IRQ_LINES][WATCHES];
 };
 
 struct irqs *irqs_new(void)
@@ -118,17 +119,30 @@ void irq_msi(struct irqs *irqs, uint64_t address, uint32_t value)
 void irqs_watch(
 	struct irqs *irqs, unsigned gsi, void (*fn)(void *data, enum irq_event event), void *data)
 {
-	irqs->watches[gsi].fn = fn;
-	irqs->watches[gsi].data = data;
+	for (unsigned i = 0; i < WATCHES; i++)
+		if (!irqs->watches[gsi][i].fn) {
+			irqs->watches[gsi][i].fn = fn;
+			irqs->watches[gsi][i].data = data;
+			return;
+		}
+	assert(!"a line has too many watchers");
+}
+
+void irqs_unwatch(struct irqs *irqs, unsigned gsi, const void *data)
+{
+	for (unsigned i = 0; i < WATCHES; i++)
+		if (irqs->watches[gsi][i].data == data)
+			irqs->watches[gsi][i].fn = NULL;
 }
 
 void irqs_tell(struct irqs *irqs, unsigned gsi, enum irq_event event)
 {
-	if (irqs->watches[gsi].fn)
-		irqs->watches[gsi].fn(irqs->watches[gsi].data, event);
+	for (unsigned i = 0; i < WATCHES; i++)
+		if (irqs->watches[gsi][i].fn)
+			irqs->watches[gsi][i].fn(irqs->watches[gsi][i].data, event);
 }
 
 bool irqs_is_watched(const struct irqs *irqs, unsigned gsi)
 {
-	return irqs->watches[gsi].fn;
+	return irqs->watches[gsi][0].fn || irqs->watches[gsi][1].fn;
 }

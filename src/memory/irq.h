@@ -56,11 +56,13 @@ void irq_msi(struct irqs *irqs, uint64_t address, uint32_t value);
 /*
  * For clocks, whose ticks merge while a vCPU does not run: `fn` is called when the guest has ended an interrupt that an edge of
  * this line caused, or lets the line through that it had masked, by a vCPU's thread without a controller's lock; it may set
- * lines. One a line; NULL: none any more. Controllers that cannot tell never call. Set before the machine runs, and after.
+ * lines. Two a line at most. Controllers that cannot tell never call. Set before the machine runs, and after.
  */
 enum irq_event { IRQ_ENDED, IRQ_UNMASKED };
 void irqs_watch(
 	struct irqs *irqs, unsigned gsi, void (*fn)(void *data, enum irq_event event), void *data);
+/* `data` tells whose. */
+void irqs_unwatch(struct irqs *irqs, unsigned gsi, const void *data);
 /* By controllers. */
 void irqs_tell(struct irqs *irqs, unsigned gsi, enum irq_event event);
 /* Whether somebody wants to hear of it. */

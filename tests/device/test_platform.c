@@ -113,6 +113,19 @@ static void periodic(void **state)
 	for (unsigned i = 0; i < 6; i++)
 		clock_advance(m->clock, 500 * US);
 	assert_int_equal(l.rises[0], 7);
+	/* None was ended: six merged with the first, and are made up for. */
+	for (unsigned i = 0; i < 8; i++)
+		irqs_tell(m->irqs, 0, IRQ_ENDED);
+	assert_int_equal(l.rises[0], 13);
+	clock_advance(m->clock, 500 * US);
+	assert_int_equal(l.rises[0], 14);
+	/* Masked for long: they were not wanted. */
+	for (unsigned i = 0; i < 200; i++)
+		clock_advance(m->clock, 500 * US);
+	irqs_tell(m->irqs, 0, IRQ_UNMASKED);
+	l.rises[0] = 7;
+	irqs_tell(m->irqs, 0, IRQ_ENDED);
+	assert_int_equal(l.rises[0], 7);
 	irq_line_set(&other, false);
 	irq_line_set(&other, true);
 	assert_int_equal(l.rises[0], 7);
