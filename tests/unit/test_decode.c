@@ -93,11 +93,11 @@ static bool not_ours(const ZydisDecodedInstruction *z)
 {
 	static const char *const sets[] = { "AVX512", "XOP", "FMA4", "TBM", "AMD3DNOW", "AMD3DNOW_",
 		"3DNOW", "VTX", "SVM", "SGX", "MPX", "CET", "SSE4A", "RTM", "GFNI", "KNC", "AMX",
-		"MOVDIR", "ENQCMD", "WAITPKG", "SERIALIZE", "PTWRITE", "PT", "CLZERO",
-		"MONITOR", "MONITORX", "PCONFIG", "RDPRU", "SNP", "MCOMMIT", "TSX", "PADLOCK",
-		"CYRIX", "UINTR", "HRESET", "KEYLOCKER", "TDX", "AVX_VNNI", "AMD_INVLPGB", "LWP",
-		"CLDEMOTE", "WBNOINVD", "PBNDKB", "VMFUNC", "SMX", "TSX_LDTRK", "AVX_GFNI",
-		"KEYLOCKER_WIDE", "XSAVES_" };
+		"MOVDIR", "ENQCMD", "WAITPKG", "SERIALIZE", "PTWRITE", "PT", "CLZERO", "MONITOR",
+		"MONITORX", "PCONFIG", "RDPRU", "SNP", "MCOMMIT", "TSX", "PADLOCK", "CYRIX",
+		"UINTR", "HRESET", "KEYLOCKER", "TDX", "AVX_VNNI", "AMD_INVLPGB", "LWP", "CLDEMOTE",
+		"WBNOINVD", "PBNDKB", "VMFUNC", "SMX", "TSX_LDTRK", "AVX_GFNI", "KEYLOCKER_WIDE",
+		"XSAVES_" };
 	const char *name = ZydisISASetGetString(z->meta.isa_set);
 
 	if (z->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY &&
