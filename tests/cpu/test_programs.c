@@ -307,6 +307,11 @@ static void second_processor(void **state)
 	expect("smp", 2, "1:2I");
 }
 
+static void modified_code(void **state)
+{
+	expect("modify", 2, "sc1:m");
+}
+
 static void mapped_registers(void **state)
 {
 	expect("mmio", 1, "m");
@@ -431,6 +436,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(legacy_paging),
 		cmocka_unit_test(interrupts),
 		cmocka_unit_test(second_processor),
+		cmocka_unit_test(modified_code),
 		cmocka_unit_test(mapped_registers),
 		cmocka_unit_test(bells),
 		cmocka_unit_test(triple_fault),
