@@ -144,6 +144,21 @@ static void leave_keyring(const struct container_setup *s)
 		log_debug("container", "no session keyring of its own: %s", strerror(errno));
 }
 
+static void leave(int signo)
+{
+	_exit(128 + signo);
+}
+
+/* The first process of a pid namespace hears only what it has a handler for, and there is no program
+ * yet that could have one. execve takes these away. */
+static void hear_signals(void)
+{
+	static const int signals[] = { SIGHUP, SIGINT, SIGTERM };
+
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+		signal(signals[i], leave);
+}
+
 static int create(struct container_setup *s, struct err *err)
 {
 	const struct bundle_process *p = s->args->bundle->process;
@@ -170,29 +185,21 @@ static int create(struct container_setup *s, struct err *err)
 		r = process_find(&s->process, err);
 	if (r < 0)
 		return r;
+	/* Before anybody knows of it. */
+	hear_signals();
 	r = report_send(s->child_end, REPORT_READY, NULL, console.master);
 	fd_close(console.master);
 	fd_close(console.terminal);
 	return r < 0 ? err_code(err, r, "report to the parent") : 0;
 }
 
-static void leave(int signo)
-{
-	_exit(128 + signo);
-}
-
 /* The connection to who starts it: to whoever made it, or to any process that comes. */
 static int wait_for_start(struct container_setup *s)
 {
-	static const int signals[] = { SIGHUP, SIGINT, SIGTERM };
 	int conn;
 
 	if (s->start < 0)
 		return report_wait_go(s->child_end) < 0 ? -1 : take_fd(s->child_end);
-	/* The first process of a pid namespace hears only what it has a handler for, and there is no program
-	 * yet that could have one. execve takes these away. */
-	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
-		signal(signals[i], leave);
 	s->child_end = fd_close(s->child_end);
 	do
 		conn = accept4(s->start, NULL, NULL, SOCK_CLOEXEC);
