@@ -31,6 +31,10 @@ check-machine: build
 	@tools/deps machine
 	@$(SUDO) tests/machine/run $(BUILD)/holm
 
+# What others made, on the software CPU: memtest86+ for a pass, Debian's installer to its first dialog.
+conformance-machine: build
+	@$(SUDO) tests/machine/others $(BUILD)/holm
+
 asan:
 	@tools/deps build check
 	@[ -f build-asan/build.ninja ] || meson setup build-asan -Db_sanitize=address,undefined > /dev/null
@@ -81,4 +85,4 @@ conformance-oci: build
 clean:
 	rm -rf build build-asan build-clang build-fuzz
 
-.PHONY: build run check conformance conformance-cpu conformance-oci check-v2 check-machine asan lint format install bench fuzz soak clean
+.PHONY: build run check conformance conformance-cpu conformance-oci conformance-machine check-v2 check-machine asan lint format install bench fuzz soak clean
