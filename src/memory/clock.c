@@ -14,6 +14,8 @@
 
 #include "base/alloc.h"
 
+#define POLL_LATE 200000 /* ns: before that the clock's thread is given its chance */
+#define POLL_TIMERS 16u
 #define CALIBRATION_NS 2000000 /* 2 ms: the two clocks are read within 50 ns of each other */
 
 struct clock {
@@ -98,7 +100,7 @@ static void *timer_thread(void *data)
 		int64_t due = c->first && !c->paused ? c->first->due : CLOCK_NEVER;
 		struct timespec t;
 
-		if (due == CLOCK_NEVER) {
+		if (due == CLOCK_NEVER || c->running) {
 			pthread_cond_wait(&c->changed, &c->lock);
 		} else if (due <= now_locked(c)) {
 			fire(c);
@@ -212,6 +214,16 @@ void clock_pause(struct clock *c, bool pause)
 	}
 	c->paused = pause;
 	pthread_cond_broadcast(&c->changed);
+	pthread_mutex_unlock(&c->lock);
+}
+
+void clock_poll(struct clock *c)
+{
+	pthread_mutex_lock(&c->lock);
+	for (unsigned i = 0; i < POLL_TIMERS && c->first && !c->running && !c->paused &&
+			     !c->manual && c->first->due + POLL_LATE <= now_locked(c);
+		i++)
+		fire(c);
 	pthread_mutex_unlock(&c->lock);
 }
 

@@ -4,7 +4,7 @@
  * still while the machine is paused; all devices count from it. The guest's TSC runs beside it: the
  * host's TSC plus an offset, so that a cpu may let the guest read the host's.
  *
- * Timers are called in the clock's own thread, one after the other, without any lock held: keep them
+ * Timers are called in the clock's own thread (or by clock_poll()), one after the other, without any lock held: keep them
  * short. A manual clock has no thread and moves only by clock_advance(), which is for tests of devices.
  */
 #include <stdbool.h>
@@ -39,6 +39,10 @@ int64_t clock_now(struct clock *clock);
 void clock_advance(struct clock *clock, int64_t ns);
 /* While paused, neither the clock nor the TSC moves, and no timer fires. */
 void clock_pause(struct clock *clock, bool pause);
+
+/* Calls timers that are overdue, in the caller's thread, which holds no lock: for a vCPU that looks at the time. A host that lets
+ * the vCPU run and not the clock's thread would else show it a time at which there should have been ticks. */
+void clock_poll(struct clock *clock);
 
 /* The guest's TSC: ticks a millisecond; its value now is the host's TSC + the offset (wrapping). */
 uint64_t clock_tsc_khz(struct clock *clock);

@@ -602,6 +602,7 @@ void op_rdtsc(struct vcpu *v, const struct cell *c)
 {
 	if (v->cpl && (v->cr4 & CR4_TSD))
 		fault_gp(v);
+	clock_poll(v->cpu->memory->clock);
 	edx_eax(v, read_tsc(v));
 }
 
