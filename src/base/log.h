@@ -11,7 +11,8 @@ void log_warn_once(const char *fmt, ...) printf_like(1, 2);
 void log_debug(const char *topic, const char *fmt, ...) printf_like(2, 3);
 /* Errors that nobody is there to be returned to. */
 void log_error(const char *fmt, ...) printf_like(1, 2);
-/* Where warnings go from now on: a descriptor that stays the caller's. Standard error at first. */
+/* Where warnings go from now on: a descriptor that stays the caller's, or -1: nowhere. Standard error at
+ * first. */
 void log_to(int fd);
 /* How they look: for people, or as `time="..." level=warning msg="..."` or a JSON object of the same
  * members, which the callers of OCI runtimes read. */

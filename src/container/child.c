@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <linux/keyctl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -193,6 +194,32 @@ static int create(struct container_setup *s, struct err *err)
 	return r < 0 ? err_code(err, r, "report to the parent") : 0;
 }
 
+static int compare(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+/*
+ * It may be long until somebody starts it, and whoever waits for the end of a pipe that the caller had does not
+ * wait for us. What stays is the program's and what process_run() needs.
+ */
+static void close_others(const struct container_setup *s)
+{
+	const struct process_setup *p = &s->process;
+	int keep[] = { STDERR_FILENO + p->keep_fds, s->start, p->init, p->parent, p->listener };
+	int next = STDERR_FILENO + p->keep_fds + 1;
+
+	/* That to the log is among them. */
+	log_to(-1);
+	qsort(keep, ARRAY_SIZE(keep), sizeof(*keep), compare);
+	for (size_t i = 0; i < ARRAY_SIZE(keep); i++) {
+		if (keep[i] > next)
+			close_range((unsigned)next, (unsigned)keep[i] - 1, 0);
+		next = keep[i] >= next ? keep[i] + 1 : next;
+	}
+	close_range((unsigned)next, ~0u, 0);
+}
+
 /* The connection to who starts it: to whoever made it, or to any process that comes. */
 static int wait_for_start(struct container_setup *s)
 {
@@ -200,7 +227,8 @@ static int wait_for_start(struct container_setup *s)
 
 	if (s->start < 0)
 		return report_wait_go(s->child_end) < 0 ? -1 : take_fd(s->child_end);
-	s->child_end = fd_close(s->child_end);
+	close_others(s);
+	s->child_end = s->run_dir = -1;
 	do
 		conn = accept4(s->start, NULL, NULL, SOCK_CLOEXEC);
 	while (conn < 0 && (errno == EINTR || errno == ECONNABORTED));

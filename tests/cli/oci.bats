@@ -206,6 +206,17 @@ create_fails() {
 	[[ $output == *"unable to stat preserved-fd 1 (of 3)"* ]]
 }
 
+@test "a created container keeps none of its maker's descriptors" {
+	local pid
+	oci create "$ID" < /dev/null > /dev/null 2>&1 7< config.json
+	pid=$(oci state "$ID" | jq .pid)
+	run ls -l "/proc/$pid/fd"
+	assert_status 0
+	[[ $output != *config.json* && $output != *"$BATS_TEST_TMPDIR/state"* ]]
+	oci start "$ID"
+	status_is running
+}
+
 @test "list: table, json, ids" {
 	oci run -d "$ID" < /dev/null > /dev/null
 	run oci list
