@@ -295,7 +295,7 @@ static void test_dies_with_parent(void **state)
 	waitpid(creator, NULL, 0);
 	close(pipefd[0]);
 	close(pipefd[1]);
-	cleanup(free) char *group = xstrdup(b->dir + 5);
+	cleanup(free) char *group = xasprintf("/holm-oci-%s", b->dir + 5);
 	assert_int_equal(cgroup_remove(group, &b->err), 0);
 }
 
