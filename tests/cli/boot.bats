@@ -15,7 +15,7 @@ exited() {
 }
 
 @test "a supervisor asked to end stops its container in order, and --boot starts it again" {
-	holm run -d --name never debian:12 sleep 300
+	holm run -d --name never --stop-timeout 1 debian:12 sleep 300
 	holm run -d --name ever --restart always debian:12 sh -c 'trap "exit 4" TERM; while :; do sleep 0.1; done'
 	holm run -d --name unless --restart unless-stopped debian:12 sh -c 'trap "exit 4" TERM; while :; do sleep 0.1; done'
 	for name in never ever unless; do

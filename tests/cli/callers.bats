@@ -3,13 +3,16 @@
 # state directory and (containerd) a socket of its own.
 load helper
 
+SMALL=callers:1
+
 setup_file() {
 	suite_setup
 	export CALLERS ARCHIVE
 	CALLERS=$(mktemp -d /tmp/holm-callers.XXXXXX)
 	ARCHIVE=$CALLERS/image.tar
 	ln -s "$HOLM" "$CALLERS/holm-oci"
-	HOLM_TIMEOUT=300 holm save -o "$ARCHIVE" "$IMAGE"
+	small_image "$SMALL"
+	holm save -o "$ARCHIVE" "$SMALL"
 }
 
 teardown_file() {
@@ -57,17 +60,17 @@ task_is() {
 @test "podman: run, exit codes, limits, exec, pause, top, stop, rm" {
 	needs podman conmon
 	HOLM_TIMEOUT=300 pod load -q -i "$ARCHIVE" > /dev/null
-	run pod run --rm --network none "$IMAGE" sh -c 'echo hi; exit 7'
+	run pod run --rm --network none "$SMALL" sh -c 'echo hi; exit 7'
 	assert_status 7
 	assert_output hi
-	run -127 pod run --rm --network none "$IMAGE" /absent
-	run -127 pod run --rm --network none "$IMAGE" absent
-	run pod run --rm --network none "$IMAGE" /etc/passwd
+	run -127 pod run --rm --network none "$SMALL" /absent
+	run -127 pod run --rm --network none "$SMALL" absent
+	run pod run --rm --network none "$SMALL" /etc/passwd
 	assert_status 126
-	pod run -d --name p1 --network none -m 64m -v "$CALLERS:/host:ro" "$IMAGE" sleep 300 > /dev/null
-	run pod exec p1 sh -c 'cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2> /dev/null; ls /host/holm-oci; exit 3'
+	pod run -d --name p1 --network none -m 64m -v "$CALLERS:/host:ro" "$SMALL" sleep 300 > /dev/null
+	run pod exec p1 sh -c 'cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2> /dev/null; ls /host/image.tar; exit 3'
 	assert_status 3
-	assert_output $'67108864\n/host/holm-oci'
+	assert_output $'67108864\n/host/image.tar'
 	# It is holm that runs it.
 	run "$CALLERS/holm-oci" --root "$(dirname "$(find /run/holm-oci /run/user/0/holm-oci /run/holm -maxdepth 1 -name "$(pod inspect -f '{{.Id}}' p1)" 2> /dev/null)")" list
 	assert_match "$(pod inspect -f '{{.Id}}' p1)"
@@ -88,9 +91,9 @@ task_is() {
 @test "containerd: run, exit codes, exec, pause, ps, metrics, kill, rm" {
 	needs containerd ctr skopeo
 	start_containerd
-	skopeo copy -q "docker-archive:$ARCHIVE" "oci-archive:$CALLERS/oci.tar:docker.io/library/debian:12"
+	skopeo copy -q "docker-archive:$ARCHIVE" "oci-archive:$CALLERS/oci.tar:docker.io/library/$SMALL"
 	ctr_ images import "$CALLERS/oci.tar" > /dev/null
-	local image=docker.io/library/debian:12 runtime=(--runc-binary "$CALLERS/holm-oci")
+	local image=docker.io/library/$SMALL runtime=(--runc-binary "$CALLERS/holm-oci")
 	run ctr_ run --rm "${runtime[@]}" $image c0 sh -c 'echo hi; exit 5'
 	assert_status 5
 	assert_output hi

@@ -142,10 +142,7 @@ restarted() { [ "$(restarts)" -ge "$1" ]; }
 
 @test "a probe that cannot be run counts as failed and says why" {
 	images=$(unique)
-	holm export "$(holm create --name "$name" "$IMAGE" true)" > "$T/x.tar"
-	holm rm "$name"
-	holm import -c 'HEALTHCHECK --interval=200ms --retries=1 CMD ["/no/such/probe"]' "$T/x.tar" "$images"
-	rm "$T/x.tar"
+	small_image "$images" -c 'HEALTHCHECK --interval=200ms --retries=1 CMD ["/no/such/probe"]'
 	holm run -d --network none --name "$name" "$images" sleep 1000
 	eventually is unhealthy
 	run holm inspect -f '{{(index .State.Health.Log 0).ExitCode}} {{(index .State.Health.Log 0).Output}}' "$name"

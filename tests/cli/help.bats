@@ -249,12 +249,12 @@ bash_complete() {
 	holm man "$BATS_TEST_TMPDIR/man"
 	[ -s "$BATS_TEST_TMPDIR/man/holm.1" ]
 	while read -r verb; do
-		page=$BATS_TEST_TMPDIR/man/holm-${verb// /-}.1
-		[ -s "$page" ]
-		run man --warnings -l -E UTF-8 "$page"
-		assert_status 0
-		refute_match 'warning|error:'
+		[ -s "$BATS_TEST_TMPDIR/man/holm-${verb// /-}.1" ]
 	done < <(verbs)
+	# All of them by the formatter that man uses, which so begins once.
+	run groff -man -Tutf8 -ww -z "$BATS_TEST_TMPDIR"/man/*.1
+	assert_status 0
+	assert_output ""
 	run man --warnings -l "$BATS_TEST_TMPDIR/man/holm.1"
 	assert_match 'EXIT STATUS'
 }
