@@ -8,6 +8,7 @@
 #include <linux/audit.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
+#include <linux/mount.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <stddef.h>
@@ -83,13 +84,14 @@ static int write_own(const char *path, const char *text)
 }
 
 /* 1, or 0 where there are none to be had. Root takes no new user namespace: who it is is changed instead. */
-static int leave_namespaces(bool root, int own_root, struct err *err)
+static int leave_namespaces(bool root, const struct jail *jail, struct err *err)
 {
 	unsigned uid = geteuid(), gid = getegid();
 	char map[64];
 
-	if (unshare(NAMESPACES | (root ? 0 : CLONE_NEWUSER)) < 0) {
-		if (!root && own_root < 0 && (errno == EPERM || errno == ENOSPC || errno == EINVAL))
+	if (unshare((NAMESPACES & ~jail->shared) | (root ? 0 : CLONE_NEWUSER)) < 0) {
+		if (!root && jail->root < 0 &&
+			(errno == EPERM || errno == ENOSPC || errno == EINVAL))
 			return 0;
 		return err_errno(err, "jail: leave the namespaces");
 	}
@@ -120,6 +122,62 @@ static int empty_tree(void)
 		MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
 }
 
+/* A copy of what is mounted there. Mounts inside cannot be left out by who did not make them. */
+static int own_tree(void)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID |
+					       MOUNT_ATTR_NOEXEC };
+	cleanup(fd_close) int tree = (int)syscall(
+		SYS_open_tree, AT_FDCWD, ".", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+
+	/* Linux 5.12; one without it says no to devices by Landlock alone. */
+	if (tree >= 0 &&
+		syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr,
+			sizeof(attr)) < 0 &&
+		errno != ENOSYS)
+		return -1;
+	return take_fd(tree);
+}
+
+/* Landlock's sixth ABI (include/uapi/linux/landlock.h), which headers may not have yet. */
+struct ruleset {
+	uint64_t fs, net, scoped;
+};
+struct beneath {
+	uint64_t allowed;
+	int32_t fd;
+} __attribute__((packed));
+#define RULE_PATH_BENEATH 1
+#define FS_ALL_2 0x3fffu   /* by ABI: from the second one on files are linked across directories */
+#define FS_ALL_3 0x7fffu   /* with truncation */
+#define FS_ALL_5 0xffffu   /* with ioctl() on devices */
+#define FS_ALLOWED 0x7ffeu /* all but programs and that */
+#define NET_ALL 3u
+#define SCOPED_ALL 3u
+
+/* What the root has already said is said once more, by another part of the kernel, if that is there. */
+static int lock_in(struct err *err)
+{
+	long abi = syscall(
+		SYS_landlock_create_ruleset, NULL, 0, /* LANDLOCK_CREATE_RULESET_VERSION */ 1);
+	struct ruleset set = { .fs = abi >= 5 ? FS_ALL_5 : abi >= 3 ? FS_ALL_3 : FS_ALL_2 };
+	size_t size = abi >= 6 ? sizeof(set) : abi >= 4 ? 16 : 8;
+	struct beneath rule = { .allowed = FS_ALLOWED & set.fs };
+	cleanup(fd_close) int root = -1, rules = -1;
+
+	if (abi < 2)
+		return 0;
+	set.net = abi >= 4 ? NET_ALL : 0;
+	set.scoped = abi >= 6 ? SCOPED_ALL : 0;
+	root = rule.fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	rules = (int)syscall(SYS_landlock_create_ruleset, &set, size, 0);
+	if (root < 0 || rules < 0 ||
+		syscall(SYS_landlock_add_rule, rules, RULE_PATH_BENEATH, &rule, 0) < 0 ||
+		syscall(SYS_landlock_restrict_self, rules, 0) < 0)
+		return err_errno(err, "jail: restrict by Landlock");
+	return 0;
+}
+
 /* own: the root is to be the working directory. */
 static int change_root(bool own, struct err *err)
 {
@@ -127,10 +185,7 @@ static int change_root(bool own, struct err *err)
 
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return err_errno(err, "jail: cut the mounts off from the host's");
-	/* Mounts inside cannot be left out by who did not make them. */
-	tree = own ? (int)syscall(SYS_open_tree, AT_FDCWD, ".",
-			     OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE)
-		   : empty_tree();
+	tree = own ? own_tree() : empty_tree();
 	if (tree < 0 ||
 		syscall(SYS_move_mount, tree, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0)
 		return err_errno(err, "jail: make its root");
@@ -144,7 +199,7 @@ static int change_root(bool own, struct err *err)
 		return err_errno(err, "jail: change the root");
 	if (chroot(".") < 0 || chdir("/") < 0)
 		return err_errno(err, "jail: change the root");
-	return 0;
+	return own ? lock_in(err) : 0;
 }
 
 static int change_user(uint32_t id, struct err *err)
@@ -260,7 +315,7 @@ int jail_enter(const struct jail *jail, struct err *err)
 	/* A descriptor is of the namespace that it was opened in; the working directory moves along. */
 	if (jail->root >= 0 && fchdir(jail->root) < 0)
 		return err_errno(err, "jail: enter its root");
-	r = leave_namespaces(root, jail->root, err);
+	r = leave_namespaces(root, jail, err);
 	if (r > 0)
 		r = change_root(jail->root >= 0, err);
 	if (r < 0)

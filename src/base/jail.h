@@ -32,7 +32,12 @@ struct jail {
 	 * first. */
 	const struct jail_call *calls;
 	uint64_t capabilities; /* to keep, as a mask of 1 << CAP_*; only root has any */
-	int root;              /* a directory; -1: an empty one that cannot be written to */
+	/* A directory, without what mounts it holds, devices and set-id programs; descriptors that are open stay
+	 * outside. -1: an empty one that cannot be written to. */
+	int root;
+	/* CLONE_NEW*: namespaces that it stays in, which take longer to make than a process lives that the system
+	 * calls keep from them anyway. */
+	int shared;
 	/* A root process without capabilities becomes this user and group, who own nothing: one that no other
 	 * process is. 0: it stays root in name. */
 	uint32_t id;

@@ -1,7 +1,8 @@
 /*
  * Image archives come from pipes, compressed, with their parts in any order: each file in them is
  * written to the session's tmp as it passes. A layer that is compressed becomes a blob by renaming,
- * so nothing is written twice. Names in the archive only ever serve to look members up.
+ * so nothing is written twice. Names in the archive only ever serve to look members up. The process that
+ * reads the archive has the session's tmp, which is empty at first, as its root (unpacker.h).
  */
 #include "image/archive.h"
 
@@ -18,6 +19,7 @@
 #include "base/fd.h"
 #include "base/paths.h"
 #include "image/layer.h"
+#include "image/unpacker.h"
 
 #define MAX_MEMBERS 20000
 #define MAX_LINKS 8
@@ -57,48 +59,156 @@ static char *link_target(const char *name, const struct tar_entry *e)
 	return tar_clean_name(path, clean) < 0 ? NULL : xstrdup(clean);
 }
 
-static int spool(
-	struct archive *a, struct tar_reader *reader, struct archive_member *m, struct err *err)
-{
-	cleanup(fd_close) int fd = -1;
-	int64_t n;
+/* A member, as the process that reads the archive tells of it: then name and link follow, without their ends. */
+struct told {
+	uint32_t kind;
+	uint32_t is_link;
+	uint32_t name_len, link_len;
+	int64_t size;
+};
+#define TELL_MEMBER 1u
 
-	snprintf(m->file, sizeof(m->file), "member-%zu", a->n);
-	fd = openat(a->session->tmp, m->file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return err_errno(
-			err, "make '%s/tmp/%s/%s'", paths_root(), a->session->name, m->file);
-	n = tar_read_to_fd(reader, fd, err);
-	if (n < 0)
-		return (int)n;
-	m->size = n;
-	return 0;
+static void member_file(struct archive_member *m, size_t n)
+{
+	snprintf(m->file, sizeof(m->file), "member-%zu", n);
 }
 
-static int add_member(
-	struct archive *a, struct tar_reader *reader, const struct tar_entry *e, struct err *err)
+static int64_t spool(struct tar_reader *reader, int root, size_t n, struct err *err)
 {
-	struct archive_member m = { 0 };
+	cleanup(fd_close) int fd = -1;
+	struct archive_member m;
+
+	member_file(&m, n);
+	fd = openat(root, m.file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return err_errno(err, "make a file for the archive's member %zu", n);
+	return tar_read_to_fd(reader, fd, err);
+}
+
+static int tell(int sock, const struct told *told, const char *name, const char *link)
+{
+	cleanup(buf_free) struct buf b = { 0 };
+
+	buf_add(&b, told, sizeof(*told));
+	buf_add(&b, name, told->name_len);
+	buf_add(&b, link, told->link_len);
+	return unpacker_tell(sock, b.data, b.len, -1);
+}
+
+/* *n: the members so far. */
+static int read_member(struct tar_reader *reader, const struct tar_entry *e, int root, int sock,
+	size_t *n, struct err *err)
+{
+	struct told told = { .kind = TELL_MEMBER, .is_link = e->type != TAR_FILE };
+	cleanup(free) char *link = NULL;
 	char name[PATH_MAX];
-	int r;
 
 	if (tar_clean_name(e->name, name) < 0)
 		return err_set(err, EINVAL,
 			"the archive has a member that leads out of it: '%.200s'", e->name);
-	if (a->n == MAX_MEMBERS)
+	if (*n == MAX_MEMBERS)
 		return err_set(err, EFBIG, "the archive has more than %d members", MAX_MEMBERS);
-	if (e->type == TAR_FILE) {
-		r = spool(a, reader, &m, err);
+	if (told.is_link) {
+		link = link_target(name, e);
+		if (!link)
+			return 0;
+	} else {
+		told.size = spool(reader, root, *n, err);
+		if (told.size < 0)
+			return (int)told.size;
+	}
+	++*n;
+	told.name_len = (uint32_t)strlen(name);
+	told.link_len = link ? (uint32_t)strlen(link) : 0;
+	return tell(sock, &told, name, link ? link : "");
+}
+
+/* In both processes. */
+struct reading {
+	int fd;
+	struct tar_reader *reader;
+	struct archive *archive;
+	image_progress_fn *progress;
+	void *progress_data;
+	uint64_t done;
+};
+
+static int prepare(void *data, struct err *err)
+{
+	struct reading *reading = data;
+
+	return tar_reader_open(reading->fd, "archive", NULL, &reading->reader, err);
+}
+
+static int work(void *data, int root, int sock, struct err *err)
+{
+	struct reading *reading = data;
+	const struct tar_entry *e;
+	size_t n = 0;
+	int r;
+
+	while ((r = tar_next(reading->reader, &e, err)) > 0) {
+		if (e->type != TAR_FILE && e->type != TAR_SYMLINK && e->type != TAR_HARDLINK)
+			continue;
+		r = read_member(reading->reader, e, root, sock, &n, err);
 		if (r < 0)
 			return r;
-	} else {
-		m.link = link_target(name, e);
-		if (!m.link)
-			return 0;
 	}
-	m.name = xstrdup(name);
+	return r;
+}
+
+static bool is_clean(const char *name)
+{
+	char clean[PATH_MAX];
+
+	return tar_clean_name(name, clean) == 0 && strcmp(clean, name) == 0;
+}
+
+static int receive(void *data, int sock, const void *message, size_t len, int fd, struct err *err)
+{
+	struct reading *reading = data;
+	struct archive *a = reading->archive;
+	cleanup(fd_close) int sent = fd;
+	const char *text = (const char *)message + sizeof(struct told);
+	struct archive_member m = { 0 };
+	struct told told = { 0 };
+
+	if (len >= sizeof(told))
+		memcpy(&told, message, sizeof(told));
+	if (told.kind != TELL_MEMBER || a->n == MAX_MEMBERS || told.size < 0 ||
+		told.name_len >= PATH_MAX || told.link_len >= PATH_MAX ||
+		len != sizeof(told) + told.name_len + told.link_len)
+		return err_set(err, EBADMSG, "archive: the unpacker tells nonsense");
+	m.name = xstrndup(text, told.name_len);
+	if (told.is_link)
+		m.link = xstrndup(text + told.name_len, told.link_len);
+	else
+		member_file(&m, a->n);
+	m.size = told.size;
 	a->members = xrealloc_array(a->members, a->n + 1, sizeof(*a->members));
 	a->members[a->n++] = m;
+	if (!is_clean(m.name) || (m.link && !is_clean(m.link)))
+		return err_set(err, EBADMSG, "archive: the unpacker tells nonsense");
+	reading->done += (uint64_t)m.size;
+	if (reading->progress)
+		reading->progress(reading->progress_data, "reading the archive", reading->done);
+	return 0;
+}
+
+/* They are opened by their names from now on: nothing but plain files may be there. */
+static int check_files(const struct archive *a, struct err *err)
+{
+	for (size_t i = 0; i < a->n; i++) {
+		const struct archive_member *m = &a->members[i];
+		struct stat st;
+		if (m->link)
+			continue;
+		if (fstatat(a->session->tmp, m->file, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			return err_errno(err, "look at '%s/tmp/%s/%s'", paths_root(),
+				a->session->name, m->file);
+		if (!S_ISREG(st.st_mode) || st.st_nlink != 1)
+			return err_set(err, EBADMSG, "archive: the unpacker made no plain file");
+	}
 	return 0;
 }
 
@@ -117,27 +227,20 @@ int archive_read(const struct store_session *s, int fd, image_progress_fn *fn, v
 	struct archive *ret, struct err *err)
 {
 	cleanup(archive_clear) struct archive a = { .session = s };
-	cleanup(tar_reader_close) struct tar_reader *reader = NULL;
-	const struct tar_entry *e;
-	uint64_t done = 0;
-	int r = tar_reader_open(fd, "archive", NULL, &reader, err);
+	struct reading reading = { .fd = fd, .archive = &a, .progress = fn, .progress_data = data };
+	const struct unpacker unpacker = {
+		.prepare = prepare,
+		.work = work,
+		.receive = receive,
+		.data = &reading,
+		.fds = { &reading.fd },
+	};
+	int r = unpacker_run(&unpacker, s->tmp, "archive", err);
 
-	if (r < 0)
-		return r;
-	while ((r = tar_next(reader, &e, err)) > 0) {
-		if (e->type != TAR_FILE && e->type != TAR_SYMLINK && e->type != TAR_HARDLINK)
-			continue;
-		r = add_member(&a, reader, e, err);
-		if (r < 0)
-			return r;
-		if (a.n)
-			done += (uint64_t)a.members[a.n - 1].size;
-		if (fn)
-			fn(data, "reading the archive", done);
-	}
-	if (r < 0)
-		return r;
-	r = sort_members(&a, err);
+	if (r == 0)
+		r = check_files(&a, err);
+	if (r == 0)
+		r = sort_members(&a, err);
 	if (r < 0)
 		return r;
 	*ret = a;

@@ -157,6 +157,7 @@ static int unpack(int fd, int tee, const char *dir, const struct layer_options *
 	struct layer_result *result, struct err *err)
 {
 	struct layer_options own = { 0 };
+	int r;
 
 	if (options)
 		own = *options;
@@ -164,7 +165,10 @@ static int unpack(int fd, int tee, const char *dir, const struct layer_options *
 	own.one_owner = geteuid() != 0 || rootless_single_id();
 	if (rootless_single_id())
 		warn_of_one_owner();
-	return layer_unpack(fd, tee, dir, &own, result, err);
+	r = layer_unpack(fd, tee, dir, &own, result, err);
+	if (r == 0 && result->lost_capabilities)
+		layer_warn_of_lost_capabilities();
+	return r;
 }
 
 static int unpack_and_write(struct content *c, int fd, const char *dir,

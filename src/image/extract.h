@@ -9,15 +9,20 @@
 #include "base/buf.h"
 #include "image/tar_reader.h"
 
+#define OPAQUE_XATTR "trusted.overlay.opaque"
+
 struct extractor {
 	int root; /* borrowed */
 	struct tar_reader *reader;
 	const struct tar_extract_options *options;
-	bool layer;                            /* OCI whiteouts become overlay's */
-	bool unprivileged;                     /* no devices; overlay's attributes are user.* */
-	bool one_owner;                        /* all is left to whom it is made by */
+	bool layer;        /* OCI whiteouts become overlay's */
+	bool unprivileged; /* no devices; overlay's attributes are user.* */
+	bool one_owner;    /* all is left to whom it is made by */
+	bool own_process;  /* nobody else changes our directory, or these files */
 	void (*progress)(struct extractor *x); /* now and then; or NULL */
-	void *progress_data;
+	/* Makes a directory opaque where that takes more rights than we have; or NULL. 0 or -errno. */
+	int (*opaque)(struct extractor *x, int fd);
+	void *data; /* of these */
 
 	/* Inside. Files of one directory follow each other: its descriptor is kept. */
 	int parent; /* O_PATH, or -1 */
@@ -28,6 +33,7 @@ struct extractor {
 	gid_t gid;
 	struct buf dirs; /* struct later + path: what is set when no more files come */
 	int64_t size;    /* of file contents, so far */
+	bool lost_capabilities;
 };
 
 void extractor_init(struct extractor *x, int root, struct tar_reader *reader,
@@ -36,6 +42,11 @@ void extractor_done(struct extractor *x);
 DEFINE_CLEANUP_OBJECT(extractor_done, struct extractor);
 /* Every entry that is left, then the directories' times. */
 int extract_all(struct extractor *x, struct err *err);
+
+/* The inside of layer_unpack(). sock < 0: by this process; else by one of its own, which tells there what it
+ * does (unpacker.h). The directory has its mode. */
+int layer_unpack_into(int root, struct stream *stream, int sock,
+	const struct layer_options *options, struct layer_result *ret, struct err *err);
 
 /* place.c: directories, and room for entries. Paths are clean. */
 

@@ -4,12 +4,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 
 #include "base/fd.h"
 #include "image/extract.h"
+#include "image/unpacker.h"
 
 #define PROGRESS_STEP (1 << 20)
 
@@ -25,43 +28,80 @@ const char *layer_media_type(enum layer_compression compression)
 	}
 }
 
+/* What the process that unpacks tells. */
+enum { TELL_PROGRESS = 1, TELL_OPAQUE, TELL_RESULT };
+
+struct progress {
+	uint32_t kind;
+	int64_t done;
+};
+
+struct result {
+	uint32_t kind;
+	struct layer_result result;
+};
+
 struct watcher {
 	const struct layer_options *options;
+	int sock;
 	int64_t told;
 };
 
 static void tell(struct watcher *w, int64_t done)
 {
 	const struct layer_options *o = w->options;
+	const struct progress progress = { .kind = TELL_PROGRESS, .done = done };
 
-	if (o->progress)
+	if (o->progress && w->sock >= 0)
+		unpacker_tell(w->sock, &progress, sizeof(progress), -1);
+	else if (o->progress)
 		o->progress(o->progress_data, o->what ? o->what : "layer", (uint64_t)done);
 	w->told = done;
 }
 
 static void watch(struct extractor *x)
 {
-	struct watcher *w = x->progress_data;
+	struct watcher *w = x->data;
 	int64_t done = stream_taken(x->reader->stream);
 
 	if (done - w->told >= PROGRESS_STEP)
 		tell(w, done);
 }
 
-static int unpack(int dirfd, struct tar_reader *reader, const struct layer_options *options,
-	struct layer_result *ret, struct err *err)
+/* An attribute of trusted.* takes CAP_SYS_ADMIN. */
+static int ask_opaque(struct extractor *x, int fd)
+{
+	const uint32_t kind = TELL_OPAQUE;
+	struct watcher *w = x->data;
+	int32_t answer;
+	int r = unpacker_tell(w->sock, &kind, sizeof(kind), fd);
+
+	if (r < 0)
+		return r;
+	return fd_recv(w->sock, &answer, sizeof(answer), NULL, 0) == sizeof(answer) ? answer : -EIO;
+}
+
+int layer_unpack_into(int root, struct stream *stream, int sock,
+	const struct layer_options *options, struct layer_result *ret, struct err *err)
 {
 	static const struct tar_extract_options as_packed;
-	struct watcher watcher = { .options = options };
+	cleanup(tar_reader_close) struct tar_reader *reader =
+		tar_reader_new(stream, "layer", &options->limits);
+	struct watcher watcher = { .options = options, .sock = sock };
 	cleanup(extractor_done) struct extractor x;
 	int r;
 
-	extractor_init(&x, dirfd, reader, &as_packed);
+	extractor_init(&x, root, reader, &as_packed);
 	x.layer = true;
 	x.unprivileged = options->unprivileged;
 	x.one_owner = options->one_owner;
 	x.progress = options->progress ? watch : NULL;
-	x.progress_data = &watcher;
+	x.data = &watcher;
+	x.own_process = sock >= 0;
+	if (x.own_process) {
+		x.opaque = ask_opaque;
+		x.umask = 0;
+	}
 	r = extract_all(&x, err);
 	/* What follows the archive counts for the digests. */
 	if (r == 0)
@@ -71,7 +111,90 @@ static int unpack(int dirfd, struct tar_reader *reader, const struct layer_optio
 	stream_result(reader->stream, ret);
 	ret->size = x.size;
 	ret->entries = reader->entries;
+	ret->lost_capabilities = x.lost_capabilities;
 	tell(&watcher, ret->compressed_size);
+	return 0;
+}
+
+/* In both processes. */
+struct job {
+	int fd, tee_fd;
+	const struct layer_options *options;
+	struct stream *stream;
+	struct layer_result result;
+	bool has_result;
+};
+
+/* The library that inflates is out of reach later on. */
+static int prepare(void *data, struct err *err)
+{
+	struct job *job = data;
+	int r = stream_open(job->fd, job->tee_fd, /* ahead= */ true, &job->stream, err);
+
+	return r < 0 ? err_wrap(err, "layer") : 0;
+}
+
+static int work(void *data, int root, int sock, struct err *err)
+{
+	struct job *job = data;
+	struct result told = { .kind = TELL_RESULT };
+	int r = layer_unpack_into(root, job->stream, sock, job->options, &told.result, err);
+
+	if (r == 0)
+		r = unpacker_tell(sock, &told, sizeof(told), -1);
+	return r;
+}
+
+static int take_opaque(int sock, int fd)
+{
+	struct stat st;
+	int32_t answer = 0;
+
+	/* A directory is one of ours: no other can be opened in there. */
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISDIR(st.st_mode))
+		answer = -EBADF;
+	else if (fsetxattr(fd, OPAQUE_XATTR, "y", 1, 0) < 0)
+		answer = -errno;
+	return fd_send(sock, &answer, sizeof(answer), NULL, 0);
+}
+
+static bool is_digest(const char text[DIGEST_LEN + 1])
+{
+	return memchr(text, '\0', DIGEST_LEN + 1) && digest_valid(text);
+}
+
+static int take_result(struct job *job, const struct layer_result *r, struct err *err)
+{
+	if (!is_digest(r->digest) || !is_digest(r->diff_id) || r->size < 0 ||
+		r->compressed_size < 0 || r->entries < 0 || r->compression > LAYER_ZSTD)
+		return err_set(err, EBADMSG, "layer: the unpacker tells nonsense");
+	job->result = *r;
+	job->result.lost_capabilities = *(const unsigned char *)&r->lost_capabilities != 0;
+	job->has_result = true;
+	return 0;
+}
+
+static int receive(void *data, int sock, const void *message, size_t len, int fd, struct err *err)
+{
+	struct job *job = data;
+	const struct layer_options *o = job->options;
+	cleanup(fd_close) int sent = fd;
+	union {
+		uint32_t kind;
+		struct progress progress;
+		struct result result;
+	} m;
+
+	memset(&m, 0, sizeof(m));
+	memcpy(&m, message, len < sizeof(m) ? len : sizeof(m));
+	if (m.kind == TELL_OPAQUE)
+		return take_opaque(sock, sent);
+	if (m.kind == TELL_PROGRESS && len == sizeof(m.progress) && o->progress &&
+		m.progress.done >= 0)
+		o->progress(
+			o->progress_data, o->what ? o->what : "layer", (uint64_t)m.progress.done);
+	if (m.kind == TELL_RESULT && len == sizeof(m.result))
+		return take_result(job, &m.result.result, err);
 	return 0;
 }
 
@@ -79,11 +202,17 @@ int layer_unpack(int fd, int tee_fd, const char *dir, const struct layer_options
 	struct layer_result *ret, struct err *err)
 {
 	static const struct layer_options defaults;
-	cleanup(tar_reader_close) struct tar_reader *reader = NULL;
 	cleanup(fd_close) int dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct layer_result result = { 0 };
-	struct stream *stream = NULL;
-	struct err e = { 0 };
+	struct job job = { .fd = fd, .tee_fd = tee_fd, .options = options ? options : &defaults };
+	const struct unpacker unpacker = {
+		.prepare = prepare,
+		.work = work,
+		.receive = receive,
+		.data = &job,
+		.fds = { &job.fd, &job.tee_fd },
+		.capabilities = 1ull << CAP_CHOWN | 1ull << CAP_DAC_OVERRIDE | 1ull << CAP_FOWNER |
+				1ull << CAP_FSETID | 1ull << CAP_MKNOD | 1ull << CAP_SETFCAP,
+	};
 	int r;
 
 	if (dirfd < 0)
@@ -91,21 +220,12 @@ int layer_unpack(int fd, int tee_fd, const char *dir, const struct layer_options
 	/* What the image's root is like unless the layer says. */
 	if (fchmod(dirfd, 0755) < 0)
 		return err_errno(err, "set the mode of '%s'", dir);
-	if (!options)
-		options = &defaults;
-	r = stream_open(fd, tee_fd, /* ahead= */ true, &stream, &e);
-	if (r < 0) {
-		err_wrap(&e, "layer");
-	} else {
-		reader = tar_reader_new(stream, "layer", &options->limits);
-		r = unpack(dirfd, reader, options, &result, &e);
-	}
-	if (r < 0) {
-		if (err)
-			*err = e;
+	r = unpacker_run(&unpacker, dirfd, "layer", err);
+	if (r < 0)
 		return r;
-	}
-	*ret = result;
+	if (!job.has_result)
+		return err_set(err, EBADMSG, "layer: the unpacker tells nothing");
+	*ret = job.result;
 	return 0;
 }
 

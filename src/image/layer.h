@@ -31,6 +31,7 @@ struct layer_result {
 	int64_t compressed_size;
 	int64_t entries;
 	enum layer_compression compression;
+	bool lost_capabilities; /* of files: the file system keeps none */
 };
 
 /* What an archive may hold; 0 stands for the generous default. */
@@ -55,10 +56,14 @@ struct layer_options {
  * Unpacks what fd holds from its position to its end into `dir`, an existing empty directory, in
  * overlay's form: whiteouts as character devices 0/0, opaque directories by attribute. The
  * compression is told by its magic number. The compressed bytes also go to tee_fd unless it is -1.
- * options may be NULL. Uses a second thread for large layers.
+ * options may be NULL. A process of its own does it, with no way to anything else (base/jail.h), and a
+ * second thread for large layers.
  */
 int layer_unpack(int fd, int tee_fd, const char *dir, const struct layer_options *options,
 	struct layer_result *ret, struct err *err);
+
+/* Once for each process: of those file capabilities. */
+void layer_warn_of_lost_capabilities(void);
 
 /*
  * The tree at rootfd as a layer: entries sorted by name, pax records only where needed, hard links,

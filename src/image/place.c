@@ -190,13 +190,17 @@ int place_opaque(struct extractor *x, const struct tar_entry *e, int dirfd, cons
 {
 	cleanup(fd_close) int fd =
 		openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	const char *xattr = x->unprivileged ? "user.overlay.opaque" : "trusted.overlay.opaque";
+	const char *xattr = x->unprivileged ? "user.overlay.opaque" : OPAQUE_XATTR;
+	int r;
 
 	if (fd < 0)
 		return err_errno(err, "%s: open '%s'", x->reader->what, e->name);
-	if (fsetxattr(fd, xattr, "y", 1, 0) < 0)
-		return err_errno(err, "%s: entry '%s': set %s", x->reader->what, e->name, xattr);
-	return 0;
+	if (x->opaque && !x->unprivileged)
+		r = x->opaque(x, fd);
+	else
+		r = fsetxattr(fd, xattr, "y", 1, 0) < 0 ? -errno : 0;
+	return r < 0 ? err_code(err, r, "%s: entry '%s': set %s", x->reader->what, e->name, xattr)
+		     : 0;
 }
 
 int place_whiteout(

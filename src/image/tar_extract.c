@@ -129,10 +129,21 @@ static int set_xattr(struct extractor *x, const struct tar_xattr *a, int fd, con
 		memcpy(shifted, a->value, len);
 		len = shift_xattr_to_host(x->options->base, a->name, shifted, len);
 	}
-	snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", x->parent, name);
+	if (!x->own_process)
+		snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", x->parent, name);
+	else if (fd >= 0 || fchdir(x->parent) == 0)
+		snprintf(path, sizeof(path), "%s", name ? name : "");
+	else
+		return -errno;
 	r = fd >= 0 ? fsetxattr(fd, a->name, value, len, 0)
 		    : lsetxattr(path, a->name, value, len, 0);
 	return r < 0 ? -errno : 0;
+}
+
+void layer_warn_of_lost_capabilities(void)
+{
+	log_warn_once(
+		"file capabilities cannot be kept here: some programs of the image will lack them");
 }
 
 static int set_xattrs(
@@ -152,8 +163,7 @@ static int set_xattrs(
 			return err_code(err, r, "%s: entry '%s': set %s", x->reader->what, e->name,
 				a->name);
 		if (strcmp(a->name, "security.capability") == 0 && !x->unprivileged)
-			log_warn_once("file capabilities cannot be kept here: some programs of the "
-				      "image will lack them");
+			x->lost_capabilities = true;
 	}
 	return 0;
 }
@@ -262,10 +272,14 @@ static int make_special(struct extractor *x, const struct tar_entry *e, const ch
 /* fchmodat(2) follows links: the node that we made is opened by itself and changed through it. */
 static int special_mode(struct extractor *x, const struct tar_entry *e, const char *name)
 {
-	cleanup(fd_close) int fd = openat(x->parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	cleanup(fd_close) int fd = -1;
 	char path[64];
 	struct stat st;
 
+	/* Without /proc; the node is still the one that we made. */
+	if (x->own_process)
+		return fchmodat(x->parent, name, e->mode, 0);
+	fd = openat(x->parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return -1;
 	if (S_ISLNK(st.st_mode))
@@ -469,6 +483,11 @@ int tar_extract(int rootfd, struct tar_reader *reader, const struct tar_extract_
 	static const struct tar_extract_options none;
 	cleanup(extractor_done) struct extractor x;
 
+	int r;
+
 	extractor_init(&x, rootfd, reader, options ? options : &none);
-	return extract_all(&x, err);
+	r = extract_all(&x, err);
+	if (x.lost_capabilities)
+		layer_warn_of_lost_capabilities();
+	return r;
 }
