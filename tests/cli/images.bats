@@ -310,7 +310,8 @@ nothing_left_in_tmp() {
 	local pid=$!
 	exec 9> "$WORK/slow"
 	head -c 3000 "$WORK/tree.tar" >&9
-	eventually ls "$HOLM_ROOT"/tmp/*
+	begun() { ls "$HOLM_ROOT"/tmp/* > /dev/null 2>&1; }
+	eventually begun
 	# Nobody else takes it away while it is in use.
 	holm import "$WORK/tree.tar" b:1
 	holm rmi b:1
