@@ -4,18 +4,14 @@ load helper
 setup_file() {
 	suite_setup
 	export ESCAPE=$BATS_FILE_TMPDIR/escape
-	"${CC:-cc}" -static -O1 -o "$ESCAPE" "$PROJECT/tests/cli/escape.c"
-	chmod 755 "$BATS_FILE_TMPDIR"
+	static_program escape.c "$ESCAPE"
 }
 teardown_file() { suite_teardown; }
 setup() {
 	T=$BATS_TEST_TMPDIR
 	chmod 755 "$T"
 }
-teardown() {
-	[ -z "${containers:-}" ] || holm rm -f $containers > /dev/null 2>&1 || true
-	[ -z "${images:-}" ] || holm rmi -f $images > /dev/null 2>&1 || true
-}
+teardown() { remove_made; }
 
 escape() { holm run --rm --network none -v "$ESCAPE:/escape:ro" "$@"; }
 
@@ -30,7 +26,8 @@ escape() { holm run --rm --network none -v "$ESCAPE:/escape:ro" "$@"; }
 	holm run -d --name "$containers" --network none -v "$ESCAPE:/escape:ro" "$IMAGE" sleep 100
 	run holm exec "$containers" sh -c '/escape writable /proc /sys /dev | grep -v "^/proc/pressure/"'
 	assert_output "done"
-	# Unprotected, the most dangerous ones are there.
+	# Unprotected, the most dangerous ones are there, for root.
+	[ "$(id -u)" -eq 0 ] || return 0
 	run escape --security-opt systempaths=unconfined "$IMAGE" /escape writable /proc/sys/kernel /proc/sysrq-trigger
 	assert_match /proc/sys/kernel/core_pattern
 }
@@ -42,7 +39,7 @@ escape() { holm run --rm --network none -v "$ESCAPE:/escape:ro" "$@"; }
 	run escape "$IMAGE" sh -c 'cat /proc/kallsyms | head -3 | cut -c1-16 | sort -u; dmesg 2>&1 | head -1; cat /proc/kmsg 2>&1 | head -c 100'
 	assert_match '^0000000000000000'
 	assert_match 'dmesg: read kernel buffer failed: Operation not permitted'
-	assert_match '/proc/kmsg: Operation not permitted'
+	assert_match '/proc/kmsg: (Operation not permitted|Permission denied)'
 }
 
 @test "no fresh copy of what is protected can be mounted, nor the protection taken away" {
@@ -74,6 +71,7 @@ escape() { holm run --rm --network none -v "$ESCAPE:/escape:ro" "$@"; }
 }
 
 @test "of all device numbers, those of Docker's nodes open and no other" {
+	needs_root "an ordinary user makes no nodes"
 	run escape "$IMAGE" sh -c '/escape devices | grep -v "^c 136:" | tr "\n" " "'
 	assert_output "c 1:3 c 1:5 c 1:7 c 1:8 c 1:9 c 5:0 c 5:1 c 5:2 done "
 	# The device group, not the capability, is what refuses.
@@ -94,6 +92,7 @@ escape() { holm run --rm --network none -v "$ESCAPE:/escape:ro" "$@"; }
 # ---- who one is
 
 @test "file capabilities and set-id programs give no more than the bounding set; none are inherited" {
+	needs_root "files with capabilities"
 	cat > "$T/file.c" <<- 'END'
 		#include <stdio.h>
 		#include <string.h>
@@ -137,6 +136,7 @@ escape() { holm run --rm --network none -v "$ESCAPE:/escape:ro" "$@"; }
 }
 
 @test "what a mode denies to a group stays denied: the primary group cannot be shed" {
+	needs_root "files of other groups"
 	cat > "$T/shed.c" <<- 'END'
 		#include <stdio.h>
 		#include <unistd.h>
@@ -167,6 +167,7 @@ escape() { holm run --rm --network none -v "$ESCAPE:/escape:ro" "$@"; }
 }
 
 @test "users: ids that overflow, and files that are made to confuse" {
+	needs_root "ids of the host's"
 	local id
 	for id in 4294967295 4294967296 18446744073709551616 -1 0x0 "0 " "+0" 1.0 $'0\n'; do
 		run holm run --rm --network none -u "$id" "$IMAGE" id -u

@@ -28,7 +28,7 @@ setup_file() {
 }
 teardown_file() { suite_teardown; }
 setup() { T=$BATS_TEST_TMPDIR; }
-teardown() { [ -z "${containers:-}" ] || holm rm -f $containers > /dev/null 2>&1 || true; }
+teardown() { remove_made; }
 
 null_device() { stat -c '%a %u %g' /dev/null; }
 
@@ -58,7 +58,8 @@ null_whole() {
 	checked() { [ "$(holm inspect -f '{{.State.Health.Status}}' "$name")" = healthy ]; }
 	eventually checked
 	null_whole
-	# It may do with its own what it likes.
+	# It may do with its own what it likes; an ordinary user's is the host's, mounted.
+	[ "$(id -u)" -eq 0 ] || return 0
 	holm exec "$name" rm /dev/null
 	run holm exec "$name" sh -c 'cat; echo read'
 	assert_output read
@@ -154,8 +155,10 @@ stalked() {
 }
 
 @test "who joins cannot be traced, read or robbed of descriptors" {
-	local name
-	for how in "" "--userns auto" "--userns auto --cap-add SYS_PTRACE --security-opt seccomp=unconfined"; do
+	local name ways=("" "--userns auto" "--userns auto --cap-add SYS_PTRACE --security-opt seccomp=unconfined")
+	# Without that one, there is one namespace for an ordinary user's containers.
+	[ "$(id -u)" -eq 0 ] || ways=("")
+	for how in "${ways[@]}"; do
 		name=$(unique)
 		containers+=" $name"
 		holm run -d --name "$name" --network none $how -v "$ESCAPE:/escape:ro" "$IMAGE" sh -c '/escape stalk 2 > /found; sleep 100'
@@ -163,12 +166,18 @@ stalked() {
 		refute_match 'opened|took|seized'
 		holm rm -f "$name"
 	done
-	# With the right to trace, and no user namespace, it is what docs/threat-model.md warns of.
-	name=$(unique)
-	containers=$name
-	holm run -d --name "$name" --network none --cap-add SYS_PTRACE -v "$ESCAPE:/escape:ro" "$IMAGE" sh -c '/escape stalk 2 > /found; sleep 100'
-	stalked "$name"
-	assert_match 'opened|took|seized'
+	# With the right to trace, and no user namespace, it is what docs/threat-model.md warns of. Now and then all
+	# of them are too quick for it.
+	[ "$(id -u)" -eq 0 ] || return 0
+	for _ in {1..5}; do
+		name=$(unique)
+		containers+=" $name"
+		holm run -d --name "$name" --network none --cap-add SYS_PTRACE -v "$ESCAPE:/escape:ro" "$IMAGE" sh -c '/escape stalk 2 > /found; sleep 100'
+		stalked "$name"
+		holm rm -f "$name" > /dev/null
+		! [[ $output =~ opened|took|seized ]] || return 0
+	done
+	return 1
 }
 
 @test "signals stay inside: all, the parent's, the first process's" {

@@ -162,6 +162,34 @@ fresh_user_root() {
 	HOLM_TIMEOUT=600 as_user --uid "$uid" "$@" "$HOLM" load -q > /dev/null < "$HOLM_TEST_CACHE/debian-12.tar"
 }
 
+# In setup_file: a directory of the host's, VICTIM, that nobody may touch.
+victim_setup() {
+	export VICTIM=$BATS_FILE_TMPDIR/victim
+	mkdir "$VICTIM"
+	echo keep > "$VICTIM/file"
+	chmod 755 "$BATS_FILE_TMPDIR" "$VICTIM"
+}
+
+# It is as it was.
+victim_whole() {
+	[ "$(cd "$VICTIM" && find . -printf '%p %y %m %U\n' | sort)" = ". d 755 $(id -u)"$'\n'"./file f 644 $(id -u)" ]
+	[ "$(cat "$VICTIM/file")" = keep ]
+	! grep -qF "$VICTIM" /proc/self/mountinfo
+}
+
+# In setup_file: static_program SOURCE OUT.
+static_program() {
+	"${CC:-cc}" -static -O1 -o "$2" "$PROJECT/tests/cli/$1"
+	chmod 755 "$BATS_FILE_TMPDIR"
+}
+
+# In teardown: what the test has in `containers`, `images` and `volumes`.
+remove_made() {
+	[ -z "${containers:-}" ] || holm rm -f $containers > /dev/null 2>&1 || true
+	[ -z "${images:-}" ] || holm rmi -f $images > /dev/null 2>&1 || true
+	[ -z "${volumes:-}" ] || holm volume rm -f $volumes > /dev/null 2>&1 || true
+}
+
 # For tests of what only root has.
 needs_root() {
 	[ "$(id -u)" -eq 0 ] || skip "needs root${1:+: $1}"
