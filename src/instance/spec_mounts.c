@@ -5,6 +5,7 @@
 #include "instance/spec.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,7 @@
 #include "rootless/rootless.h"
 
 #define DEFAULT_SHM (64 << 20)
+#define MOUNTINFO_MAX (16u << 20)
 
 /* Of a mode "container:ID" the id, else NULL. */
 static const char *other_container(const char *mode)
@@ -99,10 +101,41 @@ static int default_mounts(
 	return 0;
 }
 
+/*
+ * What is mounted below a shared mount comes to those who share it; one that is not shared has nobody to share
+ * with, and would keep it to itself without a word. mount_namespaces(7), proc(5) for the fields of mountinfo.
+ */
+static int check_propagation(const char *source, const char *propagation, struct err *err)
+{
+	cleanup(buf_free) struct buf mounts = { 0 };
+	struct statx st;
+	char *save = NULL;
+
+	if (!strstr(propagation, "shared") ||
+		statx(AT_FDCWD, source, AT_NO_AUTOMOUNT, STATX_MNT_ID, &st) < 0 ||
+		file_read(AT_FDCWD, "/proc/self/mountinfo", MOUNTINFO_MAX, &mounts) < 0)
+		return 0; /* its mount tells */
+	for (char *line = strtok_r(mounts.data, "\n", &save); line;
+		line = strtok_r(NULL, "\n", &save)) {
+		char *end = strstr(line, " - ");
+		if (strtoull(line, NULL, 10) != st.stx_mnt_id)
+			continue;
+		if (end)
+			*end = '\0';
+		if (strstr(line, " shared:"))
+			return 0;
+		return err_set(err, EINVAL,
+			"'%s' is on a mount that is not shared: leave '%s' out, or share the mount (mount --make-shared)",
+			source, propagation);
+	}
+	return 0;
+}
+
 static int add_bind(struct bundle *b, const struct instance_mount *m, const char *source,
 	bool idmap, struct err *err)
 {
 	struct bundle_mount *made;
+	int r;
 
 	if (access(source, F_OK) < 0) {
 		if (errno != ENOENT || !m->create_source)
@@ -110,6 +143,9 @@ static int add_bind(struct bundle *b, const struct instance_mount *m, const char
 		if (dir_make(source, 0755) < 0)
 			return err_errno(err, "make bind source '%s'", source);
 	}
+	r = m->propagation ? check_propagation(source, m->propagation, err) : 0;
+	if (r < 0)
+		return r;
 	made = add(b, m->target, "bind", source, m->non_recursive ? "bind" : "rbind");
 	strv_add(&made->options, m->propagation ? m->propagation : "rprivate");
 	/* Docker 25: nothing below a read-only mount can be written to either, unless asked for. */

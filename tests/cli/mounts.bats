@@ -149,6 +149,16 @@ box() { holm run --rm --network none "$@"; }
 	box --cap-add SYS_ADMIN -v "$T/s:/s:rshared" "$IMAGE" sh -c 'mount -t tmpfs none /s/sub'
 	result+=("$(grep -c "$T/s/sub" /proc/self/mountinfo || true)")
 	[ "${result[*]}" = " f  0 1" ]
+	# A mount that shares with nobody cannot.
+	umount --lazy "$T/s"
+	mount --bind "$T/s" "$T/s"
+	mount --make-private "$T/s"
+	run box -v "$T/s:/s:rshared" "$IMAGE" true
+	assert_status 125
+	assert_one_line
+	assert_match "'$T/s' is on a mount that is not shared"
+	run box -v "$T/s:/s:rslave" "$IMAGE" true
+	assert_status 0
 }
 
 @test "nested mounts: in order of depth, however they are given" {
