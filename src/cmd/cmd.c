@@ -70,7 +70,9 @@ int cmd_usage(const struct cmd_call *call, const char *fmt, ...)
 	va_end(ap);
 	fflush(stdout);
 	fprintf(stderr, "holm %s: %s (see 'holm %s --help')\n", name, text, name);
-	return !strcmp(name, "run") || !strcmp(name, "create") || !strcmp(name, "exec")
+	/* Those whose other statuses are what they ran. */
+	return !strcmp(name, "run") || !strcmp(name, "create") || !strcmp(name, "exec") ||
+			       !strcmp(name, "machine run")
 		       ? STATUS_USAGE
 		       : 1;
 }

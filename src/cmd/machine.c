@@ -25,7 +25,7 @@ struct run_options {
 	const char *kernel, *initrd, *append, *cpu, *model, *name, *console, *vsock;
 	char **disks, **nets;
 	int64_t cpus, memory, balloon;
-	bool test_devices, rng, has_balloon;
+	bool test_devices, rng, has_cpus, has_memory, has_balloon;
 };
 
 static const struct cmd_option options[] = {
@@ -40,11 +40,13 @@ static const struct cmd_option options[] = {
 		"a raw disk image or block device, as /dev/vda, /dev/vdb and so on",
 		.complete = COMPLETE_FILE),
 	OPTION(struct run_options, nets, OPT_STRV, 0, "net", "KIND",
-		"a network card: user[,port=HOST:GUEST[/udp]], bridge[/NETWORK][,ip=ADDRESS], or none; with ,mac=ADDRESS"),
+		"a network card: user[,port=HOST:GUEST[/udp]][,host], bridge[/NETWORK][,ip=ADDRESS], or none; with ,mac=ADDRESS"),
 	OPTION(struct run_options, name, OPT_STR, 0, "name", "NAME",
 		"by which others on its networks find the machine"),
-	OPTION(struct run_options, cpus, OPT_INT, 'c', "cpus", "N", "processors (1)"),
-	OPTION(struct run_options, memory, OPT_SIZE, 'm', "memory", "SIZE", "RAM (512m)"),
+	OPTION_WITH(struct run_options, cpus, OPT_INT, 'c', "cpus", "N", "processors (1)",
+		OPTION_GIVEN(struct run_options, has_cpus)),
+	OPTION_WITH(struct run_options, memory, OPT_SIZE, 'm', "memory", "SIZE", "RAM (512m)",
+		OPTION_GIVEN(struct run_options, has_memory)),
 	OPTION(struct run_options, cpu, OPT_STR, 0, "cpu", "NAME",
 		"what executes the guest's code: auto, or insist on kvm or soft (auto)"),
 	OPTION_WITH(struct run_options, model, OPT_STR, 0, "cpu-model", "MODEL",
@@ -132,10 +134,13 @@ static void on_signal(void *data, int signo)
 {
 	struct watch *w = data;
 
-	if (w->pressed)
+	if (w->pressed) {
 		machine_process_stop(w->process);
-	else
-		machine_process_power_button(w->process);
+		return;
+	}
+	machine_process_power_button(w->process);
+	fprintf(stderr, "holm: pressed the machine's power button; another signal ends it%s\n",
+		raw ? "\r" : "");
 	w->pressed = true;
 }
 
@@ -265,7 +270,7 @@ static int run(struct cmd_call *call)
 	struct machine_config config = { .cpu = o->cpu ? o->cpu : "auto",
 		.model = o->model,
 		.n_vcpus = 1,
-		.memory = (uint64_t)(o->memory ? o->memory : DEFAULT_MEMORY),
+		.memory = (uint64_t)(o->has_memory ? o->memory : DEFAULT_MEMORY),
 		.kernel = o->kernel,
 		.initrd = o->initrd,
 		.append = o->append,
@@ -284,7 +289,7 @@ static int run(struct cmd_call *call)
 
 	if (!o->kernel)
 		return cmd_usage(call, "which --kernel?");
-	if (o->cpus < 0 || o->cpus > 64)
+	if (o->has_cpus && (o->cpus < 1 || o->cpus > 64))
 		return cmd_usage(call, "--cpus: a machine has 1 to 64");
 	if (o->vsock && parse_vsock(o->vsock, &config) < 0)
 		return cmd_usage(

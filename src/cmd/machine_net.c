@@ -19,6 +19,7 @@
 #include "base/fd.h"
 #include "base/ident.h"
 #include "base/log.h"
+#include "base/parse.h"
 #include "base/paths.h"
 #include "base/strv.h"
 #include "cmd/cmd.h"
@@ -37,6 +38,7 @@ struct card {
 	uint8_t mac[6];
 	bool has_mac;
 	char **ports;       /* USER: what passt forwards */
+	bool host;          /* USER: the gateway is the host's loopback */
 	char *network, *ip; /* BRIDGE: NULL: the one by default, any */
 	struct bundle_endpoint endpoint;
 	struct net_lease lease;
@@ -60,6 +62,24 @@ static void random_mac(uint8_t mac[6])
 	mac[0] = (uint8_t)((mac[0] & 0xfc) | 2);
 }
 
+static bool is_forward(const char *text)
+{
+	cleanup(free) char *copy = xstrdup(text);
+	char *guest = strchr(copy, ':'), *protocol = strchr(copy, '/');
+	uint64_t a, b;
+
+	if (protocol) {
+		*protocol++ = 0;
+		if (strcmp(protocol, "udp") != 0 && strcmp(protocol, "tcp") != 0)
+			return false;
+	}
+	if (!guest)
+		return false;
+	*guest++ = 0;
+	return parse_u64(copy, UINT16_MAX, &a) == 0 && a > 0 &&
+	       parse_u64(guest, UINT16_MAX, &b) == 0 && b > 0;
+}
+
 static int parse_option(struct card *c, const char *option, struct err *err)
 {
 	if (strncmp(option, "mac=", 4) == 0) {
@@ -75,11 +95,19 @@ static int parse_option(struct card *c, const char *option, struct err *err)
 		return 0;
 	}
 	if (strncmp(option, "port=", 5) == 0 && c->kind == USER) {
+		if (!is_forward(option + 5))
+			return err_set(err, EINVAL,
+				"--net: '%s' is not HOST:GUEST[/udp], two ports from 1 to 65535",
+				option + 5);
 		strv_add(&c->ports, option + 5);
 		return 0;
 	}
+	if (strcmp(option, "host") == 0 && c->kind == USER) {
+		c->host = true;
+		return 0;
+	}
 	return err_set(err, EINVAL, "--net: '%s' is no option of %s", option,
-		c->kind == USER ? "user: those are mac=ADDRESS and port=HOST:GUEST[/udp]"
+		c->kind == USER ? "user: those are mac=ADDRESS, port=HOST:GUEST[/udp] and host"
 				: "bridge: those are mac=ADDRESS and ip=ADDRESS");
 }
 
@@ -316,8 +344,9 @@ int machine_nets_open(struct machine_nets *nets, struct loop *loop, struct machi
 	for (unsigned i = 0; i < nets->n && r == 0; i++) {
 		struct card *c = &nets->cards[i];
 
-		r = c->kind == USER ? net_backend_user(c->ports, &nets->nics[i].backend, err)
-				    : open_bridge(nets, c, loop, &nets->nics[i].backend, err);
+		r = c->kind == USER
+			    ? net_backend_user(c->ports, c->host, &nets->nics[i].backend, err)
+			    : open_bridge(nets, c, loop, &nets->nics[i].backend, err);
 		memcpy(nets->nics[i].mac, c->mac, sizeof(c->mac));
 	}
 	if (r < 0)

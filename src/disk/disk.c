@@ -14,6 +14,8 @@
 #include "base/fd.h"
 
 #define HEAD_BYTES 4096u
+#define LOCK_WAIT_MS 3000u
+#define LOCK_STEP_MS 20u
 
 const struct disk_format *const disk_formats[] = { &disk_raw, &disk_null, NULL };
 
@@ -36,13 +38,19 @@ static const struct disk_format *probe(int fd)
 	return &disk_raw;
 }
 
-/* Two machines that write to one file destroy it. */
+/* Two machines that write to one file destroy it. The kernel takes down the ring of a process that was killed, and with it
+ * what holds the lock, a little after the process: a reset, or a machine that is started again, waits for that. */
 static int lock(int fd, const char *path, unsigned flags, struct err *err)
 {
 	if (flags & DISK_NO_LOCK)
 		return 0;
-	if (flock(fd, (flags & DISK_READONLY ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0)
-		return 0;
+	for (unsigned waited = 0; waited < LOCK_WAIT_MS; waited += LOCK_STEP_MS) {
+		if (flock(fd, (flags & DISK_READONLY ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0)
+			return 0;
+		if (errno != EWOULDBLOCK)
+			break;
+		usleep(LOCK_STEP_MS * 1000);
+	}
 	if (errno == EWOULDBLOCK)
 		return err_set(err, EBUSY, "disk '%s' is in use by another machine", path);
 	return err_errno(err, "lock disk '%s'", path);
@@ -75,8 +83,10 @@ int disk_open(
 	if (d->fd < 0)
 		return err_errno(err, "open disk '%s'", path);
 	r = file_size(d->fd, &size);
+	if (r == -EINVAL)
+		return err_set(err, EINVAL, "disk '%s' is neither a file nor a block device", path);
 	if (r < 0)
-		return err_code(err, r, "disk '%s' is neither a file nor a block device", path);
+		return err_code(err, r, "size of disk '%s'", path);
 	d->size = size / DISK_SECTOR * DISK_SECTOR;
 	r = lock(d->fd, path, flags, err);
 	if (r < 0)

@@ -62,6 +62,8 @@ void ring_free(struct ring *ring)
 {
 	if (!ring)
 		return;
+	/* Else the file would be held until the kernel comes to it. */
+	io_uring_unregister_files(&ring->uring);
 	io_uring_queue_exit(&ring->uring);
 	free(ring);
 }

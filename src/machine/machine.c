@@ -44,6 +44,7 @@
 #define LOW_RAM_MAX UINT64_C(0x80000000) /* PCI is above it */
 #define HIGH_RAM UINT64_C(0x100000000)
 #define MIB UINT64_C(0x100000)
+#define MEMORY_MAX (UINT64_C(16) << 40)
 #define DEVICES_MAX 64u
 #define RETRY_MS 20 /* the guest does not take serial input */
 
@@ -193,17 +194,19 @@ const char *machine_pick_cpu(struct err *reason)
 	return type ? type->name : NULL;
 }
 
-/* Who names one insists: it may run slowly, or stop where it cannot go on. */
+/* Who names one insists, and hears why another would be better: it may run slowly, or stop where it cannot go on. */
 static int choose_cpu(struct machine *m, const char *name, struct err *err)
 {
 	bool choose = strcmp(name, "auto") == 0;
 
 	m->type = choose ? pick_cpu(&m->reason) : cpu_find(name);
-	if (m->type)
-		return 0;
-	if (choose)
+	if (!m->type && choose)
 		return err_set(err, ENOTSUP, "no cpu can run a machine here: %s", m->reason.text);
-	return err_set(err, EINVAL, "no cpu '%s' in this version", name);
+	if (!m->type)
+		return err_set(err, EINVAL, "no cpu '%s': --cpu is auto, kvm or soft", name);
+	if (!choose && m->type->available(&m->reason) == 0)
+		m->reason = (struct err){ 0 };
+	return 0;
 }
 
 static int add_memory(struct machine *m, const struct machine_config *c, struct err *err)
@@ -212,7 +215,14 @@ static int add_memory(struct machine *m, const struct machine_config *c, struct 
 	int r;
 
 	if (c->memory < 2 * MIB || c->memory % MIB)
-		return err_set(err, EINVAL, "memory is a multiple of 1m, and 2m at least");
+		return err_set(err, EINVAL,
+			"%llu bytes of memory: it is a multiple of 1m, and 2m at least (512m is 512 MiB)",
+			(unsigned long long)c->memory);
+	if (c->memory > MEMORY_MAX)
+		return err_set(err, EINVAL, "a machine has 16t of memory at most");
+	if (c->balloon && c->balloon_bytes >= c->memory)
+		return err_set(err, EINVAL,
+			"the balloon is as large as the memory: nothing would be left to the guest");
 	r = memory_add(m->memory, 0, low, 0, err);
 	if (r == 0 && c->memory > low)
 		r = memory_add(m->memory, HIGH_RAM, c->memory - low, 0, err);
@@ -347,7 +357,7 @@ static int open_files(struct machine *m, const struct machine_config *c, struct 
 	return r;
 }
 
-static int load(struct machine *m, struct err *err)
+int machine_load(struct machine *m, struct err *err)
 {
 	struct describe_config describe = { .n_vcpus = m->memory->n_vcpus,
 		.memory = memory_ram_bytes(m->memory) };
@@ -477,10 +487,8 @@ int machine_run(struct machine *m, enum machine_end *ret_end, int *ret_code, str
 {
 	bool input = m->serial_in >= 0;
 	uint64_t one = 1;
-	int r = load(m, err);
+	int r = start_devices(m, err);
 
-	if (r == 0)
-		r = start_devices(m, err);
 	if (r < 0)
 		return r;
 	if (input)

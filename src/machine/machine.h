@@ -66,10 +66,12 @@ enum machine_end {
 	MACHINE_TEST_EXIT, /* isa-debug-exit; *ret_code is (value << 1) | 1 */
 };
 
-/* Opens all files and devices of the host; what is in the files is looked at by machine_run() only, so that the
+/* Opens all files and devices of the host; what is in the files is looked at by machine_load() only, so that the
  * process can go to a jail between the two, and starts no thread. */
 int machine_new(const struct machine_config *config, struct machine **ret, struct err *err);
-/* Loads the kernel and runs it until the machine ends, once. A negative value: it could not be started. For MACHINE_SHUTDOWN and MACHINE_FATAL *err says
+/* Puts the kernel and what it is told into memory, once, before machine_run(). */
+int machine_load(struct machine *machine, struct err *err);
+/* Until it ends, once. A negative value: it could not be started. For MACHINE_SHUTDOWN and MACHINE_FATAL *err says
  * more. */
 int machine_run(struct machine *machine, enum machine_end *ret_end, int *ret_code, struct err *err);
 void machine_stop(struct machine *machine);

@@ -193,6 +193,8 @@ static void machine_main(struct machine_config config, struct side s)
 	m.result = machine_new(&config, &s.machine, &m.why);
 	if (m.result == 0)
 		m.result = go_to_jail(&m.why);
+	if (m.result == 0)
+		m.result = machine_load(s.machine, &m.why);
 	if (m.result == 0) {
 		snprintf(m.cpu, sizeof(m.cpu), "%s", machine_cpu_name(s.machine));
 		err_set(&m.why, ENOTSUP, "%s", machine_cpu_reason(s.machine));

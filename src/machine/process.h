@@ -10,8 +10,8 @@
 
 struct machine_process;
 
-/* All that can be wrong with the configuration, but for what is in its files, is found here. The machine
- * does not run yet. It dies with the caller. */
+/* All that can be wrong with the configuration and its files is found here. The machine does not run yet. It dies with
+ * the caller. */
 int machine_process_start(
 	const struct machine_config *config, struct machine_process **ret, struct err *err);
 /* Kills it when it still runs. NULL is allowed. */

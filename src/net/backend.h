@@ -76,10 +76,11 @@ struct net_backend *net_backend_null(int fd, unsigned offloads);
 
 /*
  * User mode: passt(1) turns the guest's connections into the host's, without privileges. It gives the guest an address by
- * DHCP, and dies with us. `forwards` are ports of the host for it, as "8080:80" or "8080:80/udp"; NULL: none.
+ * DHCP, and dies with us. `forwards` are ports of the host for it, as "8080:80" or "8080:80/udp"; NULL: none. `host`: the gateway's
+ * address is the host's loopback to the guest.
  * -ENOENT: passt is not installed.
  */
-int net_backend_user(char *const *forwards, struct net_backend **ret, struct err *err);
+int net_backend_user(char *const *forwards, bool host, struct net_backend **ret, struct err *err);
 
 /* A tap device by its descriptor, which becomes the backend's also on failure. */
 int net_backend_tap(int fd, struct net_backend **ret, struct err *err);

@@ -24,6 +24,7 @@
 #define SOCKET_BUFFER (1 << 20)
 #define INPUT 131072u
 #define READY_MS 30000
+#define RESOLV_CONF_MAX 65536u
 
 struct user {
 	struct net_backend backend;
@@ -163,6 +164,37 @@ static void add_forwards(char ***argv, char *const *forwards)
 	}
 }
 
+/* The name servers of a resolv.conf(5) that a guest can reach: those that are not on the host's loopback. */
+static char **resolvers(const char *path)
+{
+	cleanup(buf_free) struct buf text = { 0 };
+	cleanup(strv_free) char **lines = NULL;
+	char **all = NULL, address[64];
+
+	if (file_read(AT_FDCWD, path, RESOLV_CONF_MAX, &text) < 0)
+		return NULL;
+	buf_add(&text, "", 1);
+	lines = strv_split((const char *)text.data, '\n');
+	strv_foreach (line, lines)
+		if (sscanf(*line, "nameserver %63s", address) == 1 &&
+			strncmp(address, "127.", 4) != 0 && strcmp(address, "::1") != 0)
+			strv_add(&all, address);
+	return all;
+}
+
+/* A host whose resolver listens on its loopback keeps a list of those behind it. */
+static void add_resolvers(char ***argv)
+{
+	cleanup(strv_free) char **own = resolvers("/etc/resolv.conf");
+	cleanup(strv_free) char **behind =
+		own ? NULL : resolvers("/run/systemd/resolve/resolv.conf");
+
+	strv_foreach (address, behind) {
+		strv_add(argv, "--dns");
+		strv_add(argv, *address);
+	}
+}
+
 static void execute_passt(char **argv, int sock, int errors, pid_t parent)
 {
 	sigset_t none;
@@ -218,7 +250,8 @@ static int wait_ready(struct user *u, int ready, int errors, struct err *err)
 	return err_set(err, EIO, "passt, for --net user, failed: %s", text);
 }
 
-static int start_passt(struct user *u, int theirs, char *const *forwards, struct err *err)
+static int start_passt(
+	struct user *u, int theirs, char *const *forwards, bool host, struct err *err)
 {
 	cleanup(strv_free) char **argv = NULL;
 	int ready[2], errors[2], r;
@@ -239,6 +272,11 @@ static int start_passt(struct user *u, int theirs, char *const *forwards, struct
 	strv_add(&argv, "--quiet");
 	strv_addf(&argv, "--fd=%d", theirs);
 	strv_addf(&argv, "--pid=/proc/self/fd/%d", ready[1]);
+	/* The gateway's address leads to the host's loopback otherwise. */
+	if (!host) {
+		strv_add(&argv, "--no-map-gw");
+		add_resolvers(&argv);
+	}
 	add_forwards(&argv, forwards);
 	u->starter = parent;
 	u->passt = fork();
@@ -256,7 +294,7 @@ static int start_passt(struct user *u, int theirs, char *const *forwards, struct
 	return r;
 }
 
-int net_backend_user(char *const *forwards, struct net_backend **ret, struct err *err)
+int net_backend_user(char *const *forwards, bool host, struct net_backend **ret, struct err *err)
 {
 	static const struct net_backend_type type = {
 		.name = "user", .send = send_frame, .receive = receive, .close = close_user
@@ -273,7 +311,7 @@ int net_backend_user(char *const *forwards, struct net_backend **ret, struct err
 	setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 	u->rest = xcalloc(1, NET_FRAME_MAX + sizeof(uint32_t));
 	u->input = xcalloc(1, INPUT);
-	r = start_passt(u, pair[1], forwards, err);
+	r = start_passt(u, pair[1], forwards, host, err);
 	fd_close(pair[1]);
 	if (r < 0)
 		return r;

@@ -20,11 +20,18 @@ teardown_file() {
 	rm -rf --one-file-system "$HOLM_ROOT" "$KERNELS"
 }
 
-# machine CPU INPUT ARG...: a kernel that is given these letters.
+# machine CPU INPUT ARG...: a kernel that is given these letters. What is said of a KVM that is of no use is left out.
 machine() {
 	local cpu=$1 input=$2
 	shift 2
-	holm machine run --cpu "$cpu" --memory 64m "$@" < <(printf %s "$input")
+	machine_from "$cpu" "$@" < <(printf %s "$input")
+}
+
+# The same with the letters from standard input.
+machine_from() {
+	local cpu=$1
+	shift
+	holm machine run --cpu "$cpu" --memory 64m "$@" 2> >(grep -v "running on cpu 'kvm'" >&2)
 }
 
 @test "a PVH and a multiboot kernel get their command line and initial RAM disk" {
@@ -53,7 +60,7 @@ machine() {
 
 @test "a reset boots again" {
 	for cpu in $CPUS; do
-		run holm machine run --cpu "$cpu" --memory 64m --kernel "$KERNELS/pvh" --append x \
+		run machine_from "$cpu" --kernel "$KERNELS/pvh" --append x \
 			< <(printf r; sleep 1; printf o)
 		assert_status 0
 		assert_output "pvh x >pvh x >"
@@ -62,7 +69,7 @@ machine() {
 
 @test "a second processor is started by the guest" {
 	for cpu in $CPUS; do
-		run holm machine run --cpu "$cpu" --memory 64m --cpus 2 --kernel "$KERNELS/multiboot" --append x \
+		run machine_from "$cpu" --cpus 2 --kernel "$KERNELS/multiboot" --append x \
 			< <(printf 2; sleep 1; printf o)
 		assert_status 0
 		assert_output "multiboot x >2"
@@ -71,14 +78,14 @@ machine() {
 
 @test "a machine is ended by the second signal" {
 	for cpu in $CPUS; do
-		"$HOLM" machine run --cpu "$cpu" --memory 64m --kernel "$KERNELS/pvh" < /dev/null > "$KERNELS/out" 3>&- &
+		"$HOLM" machine run --cpu "$cpu" --memory 64m --kernel "$KERNELS/pvh" < /dev/null > "$KERNELS/out" 2> "$KERNELS/said" 3>&- &
 		local pid=$!
 		for _ in $(seq 50); do
 			grep -q '>' "$KERNELS/out" && break
 			sleep 0.1
 		done
 		kill -TERM $pid
-		sleep 0.3
+		eventually grep -q "pressed the machine's power button" "$KERNELS/said"
 		kill -0 $pid
 		kill -TERM $pid
 		status=0
@@ -107,9 +114,25 @@ machine() {
 	run holm machine run --cpu abacus --kernel "$KERNELS/pvh"
 	assert_status 125
 	assert_match "no cpu 'abacus'"
+	assert_match "--cpu is auto, kvm or soft"
 	run holm machine run
-	assert_status 1
+	assert_status 125
 	assert_match "which --kernel"
+	refused() {
+		run holm machine run --cpu soft --kernel "$KERNELS/pvh" "${@:2}"
+		assert_status 125
+		assert_one_line
+		assert_match "$1"
+	}
+	refused "a machine has 1 to 64" --cpus 0
+	refused "512m is 512 MiB" --memory 512
+	refused "2m at least" --memory 0
+	refused "16t of memory at most" --memory 99t
+	refused "nothing would be left to the guest" --memory 64m --balloon 64m
+	refused "two ports from 1 to 65535" --net user,port=0:80
+	refused "two ports from 1 to 65535" --net user,port=80
+	refused "is there, and is no socket" --vsock "5:$KERNELS/pvh"
+	refused "neither a file nor a block device$" --disk /dev/null
 }
 
 # Debian's cloud kernel, from its package, unpacked once into the cache. Its path in KERNEL, its modules in MODULES.

@@ -26,6 +26,8 @@ int vsock_listen(const char *path, int *ret, struct err *err)
 			return err_set(err, EADDRINUSE, "somebody listens at '%s' already", path);
 		if (errno == ECONNREFUSED)
 			unlink(path);
+	} else if (lstat(path, &st) == 0) {
+		return err_set(err, EEXIST, "'%s' is there, and is no socket", path);
 	}
 	r = bind(fd, (struct sockaddr *)&a, sizeof(a));
 	if (r == 0)
