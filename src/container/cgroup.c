@@ -25,6 +25,7 @@
 #include "base/strv.h"
 #include "container/cgroup_internal.h"
 
+#define MOVE_PASSES 60u /* about a second */
 #define MAX_PATH 1024
 
 char *cgroup_full_path(const struct cgroup_layout *l, size_t h, const char *path)
@@ -542,7 +543,7 @@ int cgroup_fd(const char *path)
  * meanwhile: they all come from processes that are not in yet. */
 static int move_all(const struct cgroup_group *g, size_t h, struct err *err)
 {
-	for (int pass = 0; pass < 20; pass++) {
+	for (useconds_t pass = 0; pass < MOVE_PASSES; pass++) {
 		cleanup(free) pid_t *pids = NULL;
 		int n = cgroup_pids(g->path, &pids, err), moved = 0;
 		cleanup(buf_free) struct buf inside = { 0 };
@@ -564,6 +565,8 @@ static int move_all(const struct cgroup_group *g, size_t h, struct err *err)
 		}
 		if (!moved)
 			return 0;
+		/* Those that are ending are still listed for a moment, and cannot be moved any more. */
+		usleep(pass * 500);
 	}
 	return err_set(err, EAGAIN, "cgroup '%s%s': processes start faster than they can be moved",
 		g->layout->list[h].mount, g->path);
