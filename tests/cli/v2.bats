@@ -195,7 +195,7 @@ limit() {
 	local pid
 	start
 	holm exec -d "$NAME" sleep 777
-	eventually sh -c "[ \$(wc -l < '$(group pids)/cgroup.procs') -eq 2 ]"
+	eventually sh -c "[ \$(wc -l < '$(group memory)/cgroup.procs') -eq 2 ]"
 	run holm exec "$NAME" cat /proc/self/cgroup
 	[ -z "$PURE" ] || assert_output 0::/
 }
@@ -255,7 +255,7 @@ limit() {
 @test "a container with many processes ends at once" {
 	# shellcheck disable=SC2016
 	holm run -d --name "$NAME" "$IMAGE" sh -c 'for i in $(seq 60); do sleep 1000 & done; wait' > /dev/null
-	eventually sh -c "[ \$(wc -l < '$(group pids)/cgroup.procs') -eq 61 ]"
+	eventually sh -c "[ \$(wc -l < '$(group memory)/cgroup.procs') -eq 61 ]"
 }
 
 @test "a parent group of systemd's" {
