@@ -22,12 +22,14 @@ static int restrict_to(int ring, int fd)
 {
 	const uint8_t ops[] = { IORING_OP_NOP, IORING_OP_READV, IORING_OP_WRITEV, IORING_OP_FSYNC,
 		IORING_OP_FALLOCATE };
-	struct io_uring_restriction r[ARRAY_SIZE(ops) + 2] = { 0 };
+	struct io_uring_restriction r[ARRAY_SIZE(ops) + 3] = { 0 };
 	unsigned n = 0;
 
 	for (; n < ARRAY_SIZE(ops); n++)
 		r[n] = (struct io_uring_restriction){ .opcode = IORING_RESTRICTION_SQE_OP,
 			.sqe_op = ops[n] };
+	r[n++] = (struct io_uring_restriction){ .opcode = IORING_RESTRICTION_REGISTER_OP,
+		.register_op = IORING_UNREGISTER_FILES };
 	r[n++] = (struct io_uring_restriction){ .opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED,
 		.sqe_flags = IOSQE_FIXED_FILE };
 	r[n++] = (struct io_uring_restriction){ .opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED,

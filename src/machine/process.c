@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <linux/if_tun.h>
+#include <linux/io_uring.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -99,6 +100,7 @@ static int go_to_jail(struct err *err)
 		{ SYS_ioctl, 2, UINT32_MAX, TUNSETOFFLOAD },
 		/* Disks: the rings were made before, and can do nothing but what is theirs. */
 		{ SYS_io_uring_enter },
+		{ SYS_io_uring_register, 2, UINT32_MAX, IORING_UNREGISTER_FILES },
 		{ SYS_preadv },
 		{ SYS_pwritev },
 		{ SYS_pread64 },
