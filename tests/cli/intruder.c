@@ -37,7 +37,8 @@ static const struct attempt {
 	{ "fork", SYS_clone, { SIGCHLD } },
 	{ "user-namespace", SYS_unshare, { CLONE_NEWUSER } },
 	{ "mount", SYS_mount, { STACK, STACK, 0, MS_BIND, 0 } },
-	{ "code", SYS_mmap, { 0, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1ull, 0 } },
+	{ "code", SYS_mmap,
+		{ 0, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1ull, 0 } },
 	{ "ptrace", SYS_ptrace, { PTRACE_ATTACH, 1, 0, 0 } },
 	{ "setuid", SYS_setuid, { 0 } },
 	{ "bpf", SYS_bpf, { 0, 0, 0 } },
@@ -105,8 +106,7 @@ static int try(pid_t pid, const struct attempt *a)
 		before.orig_rax = ~0ull;
 		ptrace(PTRACE_SETREGS, pid, 0, &before);
 	}
-	printf("%s: %s\n", a->word,
-		(long long)r.rax < 0 ? strerrorname_np((int)-r.rax) : "ok");
+	printf("%s: %s\n", a->word, (long long)r.rax < 0 ? strerrorname_np((int)-r.rax) : "ok");
 	ptrace(PTRACE_DETACH, pid, 0, 0);
 	return 0;
 }
