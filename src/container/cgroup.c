@@ -608,7 +608,9 @@ int cgroup_add(struct cgroup_group *g, unsigned need, struct err *err)
 	if (r == 0 && made) {
 		r = cgroup_pids(g->path, &pids, err);
 		if (r == 0)
-			r = err_set(err, ESRCH, "cgroup '%s' has no processes", g->path);
+			r = err_set(err, ESRCH,
+				"the container is not running (cgroup '%s' has no processes)",
+				g->path);
 	}
 	if (r >= 0)
 		r = fill(g, made, err);
