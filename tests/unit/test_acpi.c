@@ -15,6 +15,7 @@
 #include "base/fd.h"
 #include "machine/acpi.h"
 #include "memory/clock.h"
+#include "skip.h"
 
 #define PLACE 0xe0000u
 #define LIMIT 0x10000u
@@ -132,8 +133,7 @@ static void iasl(void **state)
 	char command[400];
 
 	if (system("command -v iasl > /dev/null") != 0) {
-		printf("# skip: no iasl here (acpica-tools)\n");
-		skip();
+		skip_because("no iasl here (acpica-tools)");
 	}
 	assert_non_null(mkdtemp(dir));
 	walk(&t, 2);

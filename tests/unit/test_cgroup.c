@@ -25,6 +25,7 @@
 #include "base/fd.h"
 #include "base/paths.h"
 #include "container/cgroup_internal.h"
+#include "skip.h"
 
 static char root[] = "/tmp/holm-test-XXXXXX";
 
@@ -557,7 +558,7 @@ static void host_life(void **state)
 	struct child c;
 
 	if (!host_usable())
-		skip();
+		skip_because("needs root and control groups that can be written to");
 	assert_int_equal(cgroup_create("life", NULL, 0, &path, &fd, &err), 0);
 	c = start(path, cgroup_mode() != CGROUP_V2);
 	assert_int_equal(tell(&c, 'f'), 'y');
@@ -605,7 +606,7 @@ static void host_remove_busy(void **state)
 	size_t n;
 
 	if (!host_usable())
-		skip();
+		skip_because("needs root and control groups that can be written to");
 	assert_int_equal(cgroup_create("busy", NULL, 0, &path, &fd, &err), 0);
 	c = start(path, false);
 	assert_int_equal(cgroup_create("busy", NULL, 0, &again, &fd2, &err), -EBUSY);
@@ -638,7 +639,7 @@ static void host_limits(void **state)
 		"\"pids\":{\"limit\":9}}");
 
 	if (!host_usable())
-		skip();
+		skip_because("needs root and control groups that can be written to");
 	int r = cgroup_create("limits", b->linux_.resources, 0, &path, &fd, &err);
 	if (r < 0)
 		print_message("%s\n", err.text);
@@ -692,7 +693,7 @@ static void host_device_program(void **state)
 			l.controllers[0] = CG_V2_ALWAYS;
 		}
 	if (!host_usable() || !l.list[0].mount)
-		skip();
+		skip_because("needs root and a cgroup v2 hierarchy");
 	cgroup_layout_override(&l);
 	int r = cgroup_create("program", first->linux_.resources, 0, &path, &fd, &err);
 	if (r < 0)

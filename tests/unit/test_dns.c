@@ -32,6 +32,7 @@
 #include "net/dns.h"
 #include "net/dns_message.h"
 #include "net/dns_socket.h"
+#include "skip.h"
 
 static char dir[] = "/tmp/holm-test-dns-XXXXXX";
 static const char table[] =
@@ -456,7 +457,7 @@ static void serves_a_container(void **state)
 	int go;
 
 	if (geteuid() != 0 || unshare(CLONE_NEWNET) < 0)
-		skip();
+		skip_because("a network namespace needs root");
 	loopback_up();
 	assert_int_equal(dir_make(networks, 0755), 0);
 	assert_int_equal(file_write(AT_FDCWD, path, table, strlen(table), 0644, 0), 0);
@@ -545,7 +546,7 @@ static void relays_ports(void **state)
 	pid_t server, client;
 
 	if (geteuid() != 0 || unshare(CLONE_NEWNET) < 0)
-		skip();
+		skip_because("a network namespace needs root");
 	loopback_up();
 	fds[0] = bound(SOCK_STREAM, "0.0.0.0", 8000);
 	fds[1] = bound(SOCK_DGRAM, "0.0.0.0", 8001);

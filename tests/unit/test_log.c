@@ -18,6 +18,7 @@
 #include "base/ident.h"
 #include "base/log.h"
 #include "instance/log.h"
+#include "skip.h"
 
 static char base[] = "/tmp/holm-test-log-XXXXXX";
 static struct instance inst;
@@ -242,7 +243,7 @@ static void full_disk_keeps_lines_whole(void **state)
 	int n = 0;
 
 	if (geteuid() != 0 || mount("holm", base, "tmpfs", 0, "size=256k") < 0)
-		skip();
+		skip_because("a small file system needs root");
 	log_to(quiet);
 	memset(line, 'x', sizeof(line));
 	line[sizeof(line) - 1] = '\n';

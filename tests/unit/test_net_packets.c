@@ -21,6 +21,7 @@
 #include "net/address.h"
 #include "net/netlink.h"
 #include "net/nft.h"
+#include "skip.h"
 
 #define WAIT_MS 20000 /* for what must come */
 #define NEVER_MS 150  /* for what must not */
@@ -241,10 +242,8 @@ static void expect_clean(void)
 
 static void skip_without_host(void)
 {
-	if (!no_host)
-		return;
-	print_message("skipped: %s\n", no_host);
-	skip();
+	if (no_host)
+		skip_because(no_host);
 }
 
 static void test_outwards(void **state)

@@ -22,6 +22,7 @@
 
 #include "base/fd.h"
 #include "image/unpacker.h"
+#include "skip.h"
 
 #define ALL_OF_UNPACKING \
 	(1ull << CAP_CHOWN | 1ull << CAP_DAC_OVERRIDE | 1ull << CAP_FOWNER | 1ull << CAP_FSETID | \
@@ -155,7 +156,7 @@ static int use_devices(int in_root, char *text)
 static void devices_are_made_and_not_opened(void **state)
 {
 	if (geteuid() != 0)
-		skip();
+		skip_because("an ordinary user makes no devices");
 	yields(use_devices, "made;");
 }
 
@@ -252,7 +253,7 @@ static int use_capabilities(int in_root, char *text)
 static void it_has_the_capabilities_of_unpacking_alone(void **state)
 {
 	if (geteuid() != 0)
-		skip();
+		skip_because("an ordinary user has no capabilities");
 	yields(use_capabilities, "owner;");
 }
 
