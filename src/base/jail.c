@@ -193,10 +193,12 @@ static int change_root(bool own, struct err *err)
 		return err_errno(err, "jail: enter its root");
 	/* The old root comes to lie upon the new one, and goes. The kernel's first file system (an initial RAM disk that
 	 * the host runs in) cannot be left so. */
-	if (syscall(SYS_pivot_root, ".", ".") == 0)
-		umount2(".", MNT_DETACH);
-	else if (errno != EINVAL)
+	if (syscall(SYS_pivot_root, ".", ".") == 0) {
+		if (umount2(".", MNT_DETACH) < 0)
+			return err_errno(err, "jail: let the old root go");
+	} else if (errno != EINVAL) {
 		return err_errno(err, "jail: change the root");
+	}
 	if (chroot(".") < 0 || chdir("/") < 0)
 		return err_errno(err, "jail: change the root");
 	return own ? lock_in(err) : 0;
