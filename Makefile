@@ -33,6 +33,7 @@ check-machine: build
 
 # What others made, on the software CPU: memtest86+ for a pass, Debian's installer to its first dialog.
 conformance-machine: build
+	@tools/deps machine
 	@$(SUDO) tests/machine/others $(BUILD)/holm
 
 asan:
