@@ -25,56 +25,12 @@ static int open_cidfile(const char *path, struct err *err)
 	return err_errno(err, "--cidfile: make '%s'", path);
 }
 
-static int check_shareable(const struct instance *other, struct err *err)
-{
-	const char *mode = other->config.ipc_mode ?: "";
-
-	if (strcmp(mode, "private") != 0 && strcmp(mode, "none") != 0)
-		return 0;
-	return err_set(err, EINVAL,
-		"its IPC namespace is %s: make '%s' with --ipc shareable to share it", mode,
-		other->config.name);
-}
-
-/* Containers whose namespaces are to be shared: there now, though they need to run only at the start, and
- * known by id from now on, whatever names come to be. */
-static int resolve_others(struct db *db, struct instance_config *c, struct err *err)
-{
-	char **modes[] = { &c->network_mode, &c->pid_mode, &c->ipc_mode };
-
-	for (size_t n = 0; n < ARRAY_SIZE(modes); n++) {
-		cleanup(instance_free) struct instance *other = NULL;
-		char **mode = modes[n];
-		int r;
-		if (!*mode || strncmp(*mode, "container:", 10) != 0)
-			continue;
-		r = instance_find(db, *mode + 10, &other, err);
-		if (r == 0 && mode == &c->ipc_mode)
-			r = check_shareable(other, err);
-		if (r < 0)
-			return err_wrap(err, "cannot join '%s'", *mode);
-		free(*mode);
-		*mode = xasprintf("container:%s", other->config.id);
-	}
-	return 0;
-}
-
-static int create(const struct run_options *o, struct instance_config *c, struct err *err)
-{
-	struct db *db = cmd_db(err);
-	int r;
-
-	if (!db)
-		return err->code ? -err->code : -EIO;
-	r = resolve_others(db, c, err);
-	return r < 0 ? r : instance_create(db, c, err);
-}
-
 int run_create(
 	const struct run_options *o, char *const *args, struct instance_config *c, struct err *err)
 {
 	cleanup(fd_close) int fd = -1;
-	int r = run_options_resolve(o, args, c, err);
+	struct db *db = cmd_db(err);
+	int r = db ? run_options_resolve(db, o, args, c, err) : -EIO;
 
 	if (r == 0 && o->pull && strcmp(o->pull, "always") == 0)
 		r = err_set(err, ENOTSUP,
@@ -87,7 +43,9 @@ int run_create(
 		if (fd < 0)
 			return fd;
 	}
-	r = create(o, c, err);
+	r = run_resolve_others(db, c, err);
+	if (r == 0)
+		r = instance_create(db, c, err);
 	if (r == 0 && fd >= 0 && fd_write_all(fd, c->id, strlen(c->id)) < 0)
 		r = err_errno(err, "--cidfile: write '%s'", o->cidfile);
 	if (r < 0 && fd >= 0)

@@ -1,5 +1,5 @@
 /* The network options of `run` and `create`: networks joined, ports, names, resolver. */
-#include "cmd/run_options.h"
+#include "instance/run_options.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

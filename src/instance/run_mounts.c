@@ -3,7 +3,7 @@
  * a slash in front, or a dot, is a directory of the host; any other is a volume's name. A later mount
  * over the same target is an error, except that those of --volumes-from give way.
  */
-#include "cmd/run_options.h"
+#include "instance/run_options.h"
 
 #include <errno.h>
 #include <string.h>
@@ -409,18 +409,16 @@ static int add_spec(const char *text, struct record_list *mounts, struct err *er
 }
 
 /* What another instance has mounted, tmpfs aside, where nothing of our own is. */
-static int add_from(const char *text, struct record_list *mounts, struct err *err)
+static int add_from(struct db *db, const char *text, struct record_list *mounts, struct err *err)
 {
 	cleanup(free) char *name = xstrndup(text, strcspn(text, ":"));
 	const char *mode = text[strlen(name)] ? text + strlen(name) + 1 : "";
 	cleanup(instance_free) struct instance *from = NULL;
-	struct db *db;
 
 	if (*mode && strcmp(mode, "ro") != 0 && strcmp(mode, "rw") != 0)
 		return err_set(
 			err, EINVAL, "--volumes-from: '%s': '%s' is neither ro nor rw", text, mode);
-	db = cmd_db(err);
-	if (!db || instance_find(db, name, &from, err) < 0)
+	if (instance_find(db, name, &from, err) < 0)
 		return err_wrap(err, "--volumes-from");
 	for (size_t i = 0; i < from->config.mounts.n; i++) {
 		const struct instance_mount *old = from->config.mounts.items[i];
@@ -440,13 +438,14 @@ static int add_from(const char *text, struct record_list *mounts, struct err *er
 	return 0;
 }
 
-int run_mounts(const struct run_options *o, struct instance_config *c, struct err *err)
+int run_mounts(
+	struct db *db, const struct run_options *o, struct instance_config *c, struct err *err)
 {
 	const struct {
 		char **items;
 		int (*add)(const char *text, struct record_list *mounts, struct err *err);
-	} kinds[] = { { o->volumes, add_volume }, { o->mounts, add_spec }, { o->tmpfs, add_tmpfs },
-		{ o->volumes_from, add_from } };
+	} kinds[] = { { o->volumes, add_volume }, { o->mounts, add_spec },
+		{ o->tmpfs, add_tmpfs } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		strv_foreach (item, kinds[i].items) {
@@ -454,6 +453,11 @@ int run_mounts(const struct run_options *o, struct instance_config *c, struct er
 			if (r < 0)
 				return r;
 		}
+	}
+	strv_foreach (item, o->volumes_from) {
+		int r = add_from(db, *item, &c->mounts, err);
+		if (r < 0)
+			return r;
 	}
 	return 0;
 }

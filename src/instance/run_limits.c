@@ -1,5 +1,5 @@
 /* The limits of `run`, `create` and `update`: memory, CPU, processes, block I/O, devices, ulimits. */
-#include "cmd/run_options.h"
+#include "instance/run_options.h"
 
 #include <ctype.h>
 #include <errno.h>

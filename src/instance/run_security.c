@@ -1,5 +1,5 @@
 /* What fences an instance off: capabilities, security options, namespaces, sysctls. */
-#include "cmd/run_options.h"
+#include "instance/run_options.h"
 
 #include <ctype.h>
 #include <errno.h>
