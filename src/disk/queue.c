@@ -2,9 +2,9 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 
 #include "base/alloc.h"
+#include "base/thread.h"
 #include "disk/ring.h"
 
 #define THREADS 2u /* without a ring; it has one, which waits for it */
@@ -97,18 +97,13 @@ struct disk_queue *disk_queue_new(struct disk *disk)
 int disk_queue_start(struct disk_queue *q, struct err *err)
 {
 	unsigned n = q->ring ? 1 : THREADS;
-	sigset_t all, before;
 	int r = 0;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
 	while (q->n_threads < n && r == 0) {
-		r = pthread_create(
-			&q->threads[q->n_threads], NULL, q->ring ? ring_worker : worker, q);
+		r = thread_start(&q->threads[q->n_threads], q->ring ? ring_worker : worker, q);
 		q->n_threads += r == 0;
 	}
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return r == 0 ? 0 : err_code(err, -r, "start a thread for disk '%s'", q->disk->path);
+	return r == 0 ? 0 : err_code(err, r, "start a thread for disk '%s'", q->disk->path);
 }
 
 void disk_queue_free(struct disk_queue *q)

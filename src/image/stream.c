@@ -9,13 +9,13 @@
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/fd.h"
+#include "base/thread.h"
 #include "image/decompress.h"
 
 #define STREAM_CHUNKS 8u
@@ -96,18 +96,12 @@ static void *producer(void *data)
 	return NULL;
 }
 
-/* Signals stay with the threads that expect them. */
 static int start_thread(struct stream *s, struct err *err)
 {
-	sigset_t all, old;
-	int r;
+	int r = thread_start(&s->thread, producer, s);
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_create(&s->thread, NULL, producer, s);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (r)
-		return err_code(err, -r, "start a thread");
+	if (r < 0)
+		return err_code(err, r, "start a thread");
 	s->threaded = true;
 	return 0;
 }

@@ -3,16 +3,20 @@
  *
  * Timers are a list sorted by their times. The thread sleeps on a condition until the first is due, unsets
  * it and calls it without the lock. `running` is that timer, for those who must wait for its end.
+ *
+ * Guests read the TSC all the time: clock_poll() and the offset take no lock. `poll_at` is about when the first timer is
+ * overdue, by the host's TSC; who finds it past looks again with the lock.
  */
 #include "memory/clock.h"
 
 #include <assert.h>
 #include <pthread.h>
-#include <signal.h>
+#include <stdatomic.h>
 #include <time.h>
 #include <x86intrin.h>
 
 #include "base/alloc.h"
+#include "base/thread.h"
 
 #define POLL_LATE 200000 /* ns: before that the clock's thread is given its chance */
 #define POLL_TIMERS 16u
@@ -26,8 +30,9 @@ struct clock {
 	int64_t origin;  /* CLOCK_MONOTONIC at 0 of this clock */
 	int64_t at;      /* this clock, while manual or paused */
 	uint64_t tsc_at; /* the TSC while paused */
-	uint64_t tsc_offset;
+	_Atomic uint64_t tsc_offset;
 	uint64_t tsc_khz;
+	_Atomic uint64_t poll_at;
 	struct clock_timer *first;
 	struct clock_timer *running;
 };
@@ -65,9 +70,25 @@ static uint64_t tsc_locked(const struct clock *c)
 	return c->paused ? c->tsc_at : __rdtsc() + c->tsc_offset;
 }
 
+/* After a change of what is first or of how time goes; the lock is held. */
+static void plan_poll(struct clock *c)
+{
+	uint64_t at = UINT64_MAX;
+
+	if (!c->manual && !c->paused && c->first) {
+		int64_t left = c->first->due - now_locked(c);
+
+		/* The two clocks differ a little: for what is far away it is looked again. */
+		left = left > NS_PER_S ? NS_PER_S : left + POLL_LATE;
+		at = __rdtsc() + (left > 0 ? (uint64_t)left * c->tsc_khz / 1000000 : 0);
+	}
+	atomic_store_explicit(&c->poll_at, at, memory_order_relaxed);
+}
+
 static void unlink_timer(struct clock *c, struct clock_timer *timer)
 {
 	struct clock_timer **at = &c->first;
+	bool was_first = c->first == timer;
 
 	while (*at && *at != timer)
 		at = &(*at)->next;
@@ -75,6 +96,8 @@ static void unlink_timer(struct clock *c, struct clock_timer *timer)
 		*at = timer->next;
 	timer->due = CLOCK_NEVER;
 	timer->next = NULL;
+	if (was_first)
+		plan_poll(c);
 }
 
 /* Calls the first timer; the lock is free meanwhile. */
@@ -126,6 +149,7 @@ struct clock *clock_new_manual(void)
 	pthread_condattr_destroy(&attr);
 	c->manual = true;
 	c->tsc_khz = 1000000;
+	c->poll_at = UINT64_MAX;
 	return c;
 }
 
@@ -142,18 +166,10 @@ struct clock *clock_new(void)
 
 int clock_start(struct clock *c)
 {
-	sigset_t all, before;
-	int r;
+	int r = c->manual ? 0 : thread_start(&c->thread, timer_thread, c);
 
-	if (c->manual)
-		return 0;
-	/* Signals are for the threads that set them up. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	r = pthread_create(&c->thread, NULL, timer_thread, c);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	c->started = r == 0;
-	return -r;
+	c->started = !c->manual && r == 0;
+	return r;
 }
 
 void clock_free(struct clock *c)
@@ -213,17 +229,21 @@ void clock_pause(struct clock *c, bool pause)
 		c->tsc_offset = c->tsc_at - __rdtsc();
 	}
 	c->paused = pause;
+	plan_poll(c);
 	pthread_cond_broadcast(&c->changed);
 	pthread_mutex_unlock(&c->lock);
 }
 
 void clock_poll(struct clock *c)
 {
+	if (__rdtsc() < atomic_load_explicit(&c->poll_at, memory_order_relaxed))
+		return;
 	pthread_mutex_lock(&c->lock);
 	for (unsigned i = 0; i < POLL_TIMERS && c->first && !c->running && !c->paused &&
 			     !c->manual && c->first->due + POLL_LATE <= now_locked(c);
 		i++)
 		fire(c);
+	plan_poll(c);
 	pthread_mutex_unlock(&c->lock);
 }
 
@@ -244,12 +264,7 @@ uint64_t clock_tsc(struct clock *c)
 
 uint64_t clock_tsc_offset(struct clock *c)
 {
-	uint64_t offset;
-
-	pthread_mutex_lock(&c->lock);
-	offset = c->tsc_offset;
-	pthread_mutex_unlock(&c->lock);
-	return offset;
+	return atomic_load_explicit(&c->tsc_offset, memory_order_relaxed);
 }
 
 int64_t clock_of_tsc(struct clock *c, uint64_t tsc)
@@ -290,6 +305,8 @@ void clock_timer_set(struct clock_timer *timer, int64_t due)
 		timer->due = due;
 		timer->next = *at;
 		*at = timer;
+		if (c->first == timer)
+			plan_poll(c);
 	}
 	/* A thread that wakes too early finds that out by itself; too late it must not. */
 	if (c->first == timer || (wake && !c->first))

@@ -40,7 +40,7 @@ void clock_advance(struct clock *clock, int64_t ns);
 /* While paused, neither the clock nor the TSC moves, and no timer fires. */
 void clock_pause(struct clock *clock, bool pause);
 
-/* Calls timers that are overdue, in the caller's thread, which holds no lock: for a vCPU that looks at the time. A host that lets
+/* Calls timers that are overdue, in the caller's thread, which holds no lock; cheap when there is none: for a vCPU that looks at the time. A host that lets
  * the vCPU run and not the clock's thread would else show it a time at which there should have been ticks. */
 void clock_poll(struct clock *clock);
 

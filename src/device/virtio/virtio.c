@@ -6,8 +6,9 @@
 #include "device/virtio/virtio.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
+
+#include "base/thread.h"
 
 #define PAGE 0x1000u
 #define VENDOR 0x1af4u
@@ -399,12 +400,7 @@ void virtio_finish(struct virtio *v)
 
 int virtio_thread(pthread_t *thread, void *(*fn)(void *data), void *data, struct err *err)
 {
-	sigset_t all, before;
-	int r;
+	int r = thread_start(thread, fn, data);
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	r = pthread_create(thread, NULL, fn, data);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return r ? err_code(err, -r, "start a device's thread") : 0;
+	return r < 0 ? err_code(err, r, "start a device's thread") : 0;
 }

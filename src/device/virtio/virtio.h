@@ -58,7 +58,7 @@ struct virtio {
 int virtio_init(struct virtio *v, struct memory *m, struct pci_host *host,
 	const struct virtio_type *type, uint64_t features, struct err *err);
 void virtio_finish(struct virtio *v);
-/* A thread of the device's, which gets no signals. */
+/* A thread of the device's. */
 int virtio_thread(pthread_t *thread, void *(*fn)(void *data), void *data, struct err *err);
 /* For reset of the whole machine. */
 void virtio_reset(struct virtio *v);
