@@ -124,16 +124,33 @@ static void say_cpu(const struct machine_process *p)
 
 struct watch {
 	struct loop *loop;
+	struct machine_config *config;
 	struct machine_process *process; /* of this life, or NULL */
 	struct loop_source *requests;    /* its, or NULL */
 	bool pressed;
 };
 
-/* The first presses the power button, the second ends the machine. */
+/* The terminal's, for the machine that is made next. */
+static void read_size(struct machine_config *config)
+{
+	struct winsize size;
+
+	if (ioctl(STDIN_FILENO, TIOCGWINSZ, &size) < 0)
+		return;
+	config->columns = size.ws_col;
+	config->rows = size.ws_row;
+}
+
+/* The first that asks for the end presses the power button, the second ends the machine. */
 static void on_signal(void *data, int signo)
 {
 	struct watch *w = data;
 
+	if (signo == SIGWINCH) {
+		read_size(w->config);
+		machine_process_resize(w->process, w->config->columns, w->config->rows);
+		return;
+	}
 	if (w->pressed) {
 		machine_process_stop(w->process);
 		return;
@@ -169,6 +186,7 @@ static int watch_signals(struct watch *w)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGWINCH);
 	r = loop_add_signals(w->loop, &set, on_signal, w);
 	if (r == 0)
 		return 0;
@@ -194,13 +212,15 @@ static void run_process(struct watch *w, struct machine_process *p)
 }
 
 /* One life of the machine, from power-on to its end or reset. */
-static int run_once(struct watch *w, struct machine_config *config, struct machine_nets *nets,
-	bool first, enum machine_end *ret_end, int *ret_status)
+static int run_once(struct watch *w, struct machine_nets *nets, bool first,
+	enum machine_end *ret_end, int *ret_status)
 {
+	struct machine_config *config = w->config;
 	cleanup(machine_process_free) struct machine_process *p = NULL;
 	struct err err = { 0 };
 	int code = 0, r = machine_nets_open(nets, w->loop, &config->nics, &config->n_nics, &err);
 
+	read_size(config);
 	if (r == 0)
 		r = machine_process_start(config, &p, &err);
 	if (r == 0) {
@@ -250,15 +270,9 @@ static int parse_vsock(const char *text, struct machine_config *config)
 
 static void set_console(const struct run_options *o, struct machine_config *config)
 {
-	struct winsize size;
-
 	config->virtio_console = o->console && strcmp(o->console, "virtio") == 0;
 	if (!o->append)
 		config->append = config->virtio_console ? "console=hvc0" : "console=ttyS0";
-	if (ioctl(STDIN_FILENO, TIOCGWINSZ, &size) == 0) {
-		config->columns = size.ws_col;
-		config->rows = size.ws_row;
-	}
 }
 
 static int run(struct cmd_call *call)
@@ -282,7 +296,7 @@ static int run(struct cmd_call *call)
 		.balloon = o->has_balloon,
 		.balloon_bytes = (uint64_t)o->balloon };
 	enum machine_end end = MACHINE_STOPPED;
-	struct watch watch = { 0 };
+	struct watch watch = { .config = &config };
 	struct err err = { 0 };
 	bool first = true;
 	int r, status = 0;
@@ -309,7 +323,7 @@ static int run(struct cmd_call *call)
 	if (r != 0)
 		return r;
 	do {
-		r = run_once(&watch, &config, nets, first, &end, &status);
+		r = run_once(&watch, nets, first, &end, &status);
 		first = false;
 	} while (r >= 0 && end == MACHINE_RESET);
 	return status;

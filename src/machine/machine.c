@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -16,6 +15,7 @@
 
 #include "base/alloc.h"
 #include "base/fd.h"
+#include "base/thread.h"
 #include "cpu/cpu.h"
 #include "device/fwcfg.h"
 #include "device/hpet.h"
@@ -449,25 +449,12 @@ static void *processor_thread(void *data)
 	return NULL;
 }
 
-/* Threads of ours leave signals to the caller's. */
-static int start_thread(pthread_t *thread, void *(*fn)(void *data), void *data)
-{
-	sigset_t all, before;
-	int r;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	r = pthread_create(thread, NULL, fn, data);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return -r;
-}
-
 static int run_processors(struct machine *m, struct err *err)
 {
 	int r = 0;
 
 	for (unsigned i = 0; i < m->memory->n_vcpus && r == 0; i++) {
-		r = start_thread(&m->processors[i].thread, processor_thread, &m->processors[i]);
+		r = thread_start(&m->processors[i].thread, processor_thread, &m->processors[i]);
 		m->processors[i].running = r == 0;
 	}
 	if (r < 0)
@@ -492,7 +479,7 @@ int machine_run(struct machine *m, enum machine_end *ret_end, int *ret_code, str
 	if (r < 0)
 		return r;
 	if (input)
-		r = start_thread(&m->input, input_thread, m);
+		r = thread_start(&m->input, input_thread, m);
 	if (r < 0)
 		return err_code(err, r, "start the thread for serial input");
 	r = run_processors(m, err);
@@ -517,6 +504,12 @@ void machine_stop(struct machine *m)
 void machine_power_button(struct machine *m)
 {
 	pm_power_button(m->pm);
+}
+
+void machine_resize(struct machine *m, uint16_t columns, uint16_t rows)
+{
+	if (m->console)
+		virtio_console_resize(m->console, columns, rows);
 }
 
 void machine_free(struct machine *m)

@@ -77,6 +77,8 @@ int machine_run(struct machine *machine, enum machine_end *ret_end, int *ret_cod
 void machine_stop(struct machine *machine);
 /* Presses the power button: a guest that has ACPI shuts down. Any thread. */
 void machine_power_button(struct machine *machine);
+/* The terminal's size, for a virtio console whose size was known when it was made. Any thread. */
+void machine_resize(struct machine *machine, uint16_t columns, uint16_t rows);
 void machine_free(struct machine *machine);
 DEFINE_CLEANUP(machine_free, struct machine *);
 

@@ -1,12 +1,11 @@
 /*
- * See process.h. The two sides have a pair of sockets, whose messages are whole or not there. One byte a command goes down; two messages come up: when the machine
+ * See process.h. The two sides have a pair of sockets, whose messages are whole or not there. Commands go down; two messages come up: when the machine
  * was made, or why not, and how it ended. A side whose socket ends is gone. What a machine asks for while it runs, the
  * connections of its guest to the host's Unix sockets, goes over a second pair: a port, answered by a descriptor.
  */
 #include "machine/process.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <linux/if_tun.h>
 #include <linux/io_uring.h>
 #include <signal.h>
@@ -23,13 +22,17 @@
 #include "base/fd.h"
 #include "base/jail.h"
 #include "base/parse.h"
+#include "base/thread.h"
 #include "net/backend.h"
 
 /* A user who owns nothing, of a range that nobody hands out (systemd.io/UIDS-GIDS), one a process. */
 #define FIRST_USER 0x70000000u
 #define KVM_IOCTL 0xae00u
 
-enum { RUN = 'r', BUTTON = 'b', STOP = 's' };
+struct command {
+	enum { RUN, BUTTON, STOP, RESIZE } what;
+	uint16_t columns, rows; /* of RESIZE */
+};
 
 struct message {
 	int result;    /* 0, or -errno and why */
@@ -58,15 +61,20 @@ struct side {
 static void *control_thread(void *data)
 {
 	struct side *s = data;
-	char command;
+	struct command c;
 
-	while (read(s->socket, &command, 1) == 1)
-		switch (command) {
+	while (read(s->socket, &c, sizeof(c)) == sizeof(c))
+		switch (c.what) {
+		case RUN:
+			break;
 		case BUTTON:
 			machine_power_button(s->machine);
 			break;
 		case STOP:
 			machine_stop(s->machine);
+			break;
+		case RESIZE:
+			machine_resize(s->machine, c.columns, c.rows);
 			break;
 		}
 	machine_stop(s->machine);
@@ -166,7 +174,7 @@ static int run(struct side *s, struct message *m)
 {
 	enum machine_end end = MACHINE_STOPPED;
 	pthread_t control;
-	int code = 0, r = -pthread_create(&control, NULL, control_thread, s);
+	int code = 0, r = thread_start(&control, control_thread, s);
 
 	if (r < 0)
 		return err_code(&m->why, r, "start the thread for commands");
@@ -182,8 +190,8 @@ static int run(struct side *s, struct message *m)
 static void machine_main(struct machine_config config, struct side s)
 {
 	struct message m = { 0 };
+	struct command c;
 	sigset_t all;
-	char command;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	sigfillset(&all);
@@ -202,7 +210,7 @@ static void machine_main(struct machine_config config, struct side s)
 		err_set(&m.why, ENOTSUP, "%s", machine_cpu_reason(s.machine));
 	}
 	say(s.socket, &m);
-	if (m.result < 0 || read(s.socket, &command, 1) != 1 || command != RUN)
+	if (m.result < 0 || read(s.socket, &c, sizeof(c)) != sizeof(c) || c.what != RUN)
 		return;
 	m.why = (struct err){ 0 };
 	m.result = run(&s, &m);
@@ -371,25 +379,30 @@ const char *machine_process_reason(const struct machine_process *p)
 	return p->reason.text;
 }
 
-static void command(struct machine_process *p, char what)
+static void command(struct machine_process *p, struct command c)
 {
 	/* Who is gone is noticed where its end is waited for. */
-	send(p->socket, &what, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+	send(p->socket, &c, sizeof(c), MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
 void machine_process_run(struct machine_process *p)
 {
-	command(p, RUN);
+	command(p, (struct command){ .what = RUN });
 }
 
 void machine_process_power_button(struct machine_process *p)
 {
-	command(p, BUTTON);
+	command(p, (struct command){ .what = BUTTON });
 }
 
 void machine_process_stop(struct machine_process *p)
 {
-	command(p, STOP);
+	command(p, (struct command){ .what = STOP });
+}
+
+void machine_process_resize(struct machine_process *p, uint16_t columns, uint16_t rows)
+{
+	command(p, (struct command){ .what = RESIZE, .columns = columns, .rows = rows });
 }
 
 int machine_process_fd(const struct machine_process *p)

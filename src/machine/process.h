@@ -26,6 +26,7 @@ const char *machine_process_reason(const struct machine_process *process);
 void machine_process_run(struct machine_process *process);
 void machine_process_power_button(struct machine_process *process);
 void machine_process_stop(struct machine_process *process);
+void machine_process_resize(struct machine_process *process, uint16_t columns, uint16_t rows);
 
 /* Readable when it has ended: then, or before to wait for it, machine_process_end() is as machine_run(). */
 int machine_process_fd(const struct machine_process *process);

@@ -76,6 +76,29 @@ machine_from() {
 	done
 }
 
+@test "a virtio console has the terminal's size, also when that changes" {
+	for cpu in $CPUS; do
+		"$PROJECT/tests/cli/terminal.py" "$HOLM" machine run --cpu "$cpu" --memory 64m --kernel "$KERNELS/pvh" \
+			--console virtio --append columns <<- 'END'
+			expect pvh P
+			resize 24 90
+			expect Z
+			status 0
+		END
+	done
+}
+
+@test "all devices can be made and taken down in the jail" {
+	truncate -s 1m "$KERNELS/a" "$KERNELS/b"
+	for cpu in $CPUS; do
+		run machine "$cpu" o --kernel "$KERNELS/pvh" --append x --disk "$KERNELS/a" --disk "$KERNELS/b:ro" --net none --rng \
+			--balloon 1m --vsock "5:$KERNELS/v" --test-devices
+		assert_status 0
+		assert_output "pvh x >"
+		[ ! -e "$KERNELS/v" ]
+	done
+}
+
 @test "a machine is ended by the second signal" {
 	for cpu in $CPUS; do
 		"$HOLM" machine run --cpu "$cpu" --memory 64m --kernel "$KERNELS/pvh" < /dev/null > "$KERNELS/out" 2> "$KERNELS/said" 3>&- &

@@ -1,7 +1,8 @@
 /*
  * A kernel for machine.bats: booted by PVH (-DPVH) or multiboot, it says how, with which command line and initial RAM
  * disk, then does what single letters of serial input ask: o power off, r reset, t triple fault, p panic, 2 start the
- * second processor, which prints a 2; m write to 64 MiB and read it back.
+ * second processor, which prints a 2; m write to 64 MiB and read it back. With the command line "columns" it prints the
+ * width of its virtio console as a character whenever that changes, and powers off at Z (90).
  */
 	.set	COM1, 0x3f8
 	.set	APIC, 0xfee00000
@@ -44,6 +45,8 @@ pvh:
 	jne	bad
 	call	puts
 	mov	24(%ebx), %esi
+	cmpl	$0x756c6f63, (%esi)
+	je	columns
 	call	puts
 	cmpl	$1, 12(%ebx)
 	jne	commands
@@ -108,6 +111,35 @@ second:	movl	$code16, 0x8000
 	movl	$0x01000000, 0x310(%ebx)
 	movl	$0x4608, 0x300(%ebx)
 	jmp	next
+	/* The console is 1af4:1043 on bus 0; its own configuration is in BAR 0, page 2. */
+columns: mov	$0x80000000, %ebx
+1:	mov	%ebx, %eax
+	call	pci_read
+	cmp	$0x10431af4, %eax
+	je	2f
+	add	$0x800, %ebx
+	cmp	$0x80010000, %ebx
+	jb	1b
+	jmp	bad
+2:	lea	0x10(%ebx), %eax
+	call	pci_read
+	and	$~15, %eax
+	mov	%eax, %edi
+	xor	%ebx, %ebx
+3:	mov	0x2000(%edi), %ax
+	cmp	%ax, %bx
+	je	3b
+	mov	%eax, %ebx
+	call	putc
+	cmp	$'Z', %al
+	jne	3b
+	jmp	off
+pci_read:
+	mov	$0xcf8, %dx
+	out	%eax, %dx
+	mov	$0xcfc, %dx
+	in	%dx, %eax
+	ret
 bad:	mov	$'!', %al
 	call	putc
 	jmp	off
