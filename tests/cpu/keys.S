@@ -1,18 +1,8 @@
 /* Protection keys in long mode: of user pages by PKRU, of supervisor pages by IA32_PKRS, with their error codes, CR0.WP, and
  * XSAVE's component; both instructions only with CR4.PKE. Prints "UKWSX". */
 #include "guest.inc"
-	.set	TABLE, 0x27000
-	.set	WINDOW, 0x400000
 	.set	AREA, 0x50000
 
-	/* This instruction faults with this error code at rbx; -1: it does not. */
-	.macro	faults error, insn:vararg
-	lea	7f(%rip), %r10
-	mov	$-1, %r11
-	\insn
-7:	cmp	$\error, %r11
-	jne	bad
-	.endm
 	.macro	pkru value
 	xor	%ecx, %ecx
 	xor	%edx, %edx
@@ -36,7 +26,7 @@ _start:
 	gate64	6, gp
 	lidt	idtr
 	/* Page 0: the user's, key 3; page 1: the supervisor's, key 5; page 2: the user's, key 0. */
-	movq	$TABLE + 7, TABLES + 0x2010
+	open_window
 	mov	$3 << 59 | 0x40007, %rax
 	mov	%rax, TABLE
 	mov	$5 << 59 | 0x41003, %rax
@@ -163,9 +153,7 @@ _start:
 	done	0
 bad:	done	1
 
-pf:	pop	%r11
-	mov	%r10, (%rsp)
-	iretq
+pf:	page_fault
 gp:	mov	$99, %r11d
 	/* #GP has an error code, #UD has none: it is 0, and no return address. */
 	cmpq	$0, (%rsp)

@@ -9,7 +9,7 @@
 	.set	WINDOW, 0x800000
 
 	/* This instruction faults with this error code; -1: it does not. */
-	.macro	faults error, insn:vararg
+	.macro	faults32 error, insn:vararg
 	movl	$7f, resume
 	movl	$-1, got
 	\insn
@@ -51,13 +51,13 @@ _start:
 	movl	$0x1234, (%ebx)
 	cmpl	$0x1234, WINDOW(%ebx)
 	jne	bad
-	faults	3, movl $1, WINDOW(%ebx)
+	faults32	3, movl $1, WINDOW(%ebx)
 	mov	WINDOW >> 20(%edi), %eax
 	cmp	$0xa1, %eax		/* accessed, not dirty */
 	jne	bad
-	faults	0, mov 0xc00000(%ebx), %eax
+	faults32	0, mov 0xc00000(%ebx), %eax
 	movl	$0x200083, 12(%edi)	/* bit 21 */
-	faults	9, mov 0xc00000(%ebx), %eax
+	faults32	9, mov 0xc00000(%ebx), %eax
 	say	'4'
 	/* Without PSE it is a table. */
 	mov	%cr0, %eax
@@ -78,7 +78,7 @@ _start:
 	mov	%cr0, %eax
 	bts	$31, %eax
 	mov	%eax, %cr0
-	faults	0, mov 0x5000, %eax
+	faults32	0, mov 0x5000, %eax
 	mov	TABLE + 0x20, %eax
 	and	$0x20, %eax
 	jz	bad
@@ -105,7 +105,7 @@ _start:
 	say	'P'
 	movl	$3, 8(%edi)		/* writable is reserved there */
 	mov	%cr3, %eax
-	faults	0x100, mov %eax, %cr3
+	faults32	0x100, mov %eax, %cr3
 	movl	$0, (%edi)
 	mov	WINDOW, %eax		/* the pointers are those of before */
 	movl	$DIRECTORY + 1, (%edi)
@@ -113,35 +113,35 @@ _start:
 	mov	%cr3, %eax
 	mov	%eax, %cr3
 	/* Bit 63 is reserved unless EFER.NXE, bits 62 to 52 always. */
-	faults	9, mov WINDOW + 0x1000, %eax
+	faults32	9, mov WINDOW + 0x1000, %eax
 	say	'R'
 	mov	$0xc0000080, %ecx
 	rdmsr
 	or	$0x800, %eax
 	wrmsr
-	faults	-1, mov WINDOW + 0x1000, %eax
+	faults32	-1, mov WINDOW + 0x1000, %eax
 	movb	$0xc3, 0x6000
-	faults	0x11, call *target
+	faults32	0x11, call *target
 	movl	$0x80100000, SMALL + 12
 	invlpg	WINDOW + 0x1000
-	faults	9, mov WINDOW + 0x1000, %eax
+	faults32	9, mov WINDOW + 0x1000, %eax
 	say	'X'
 
 	/* PCID only in long mode; long mode not by CR0 once paging is on. */
 	mov	%cr4, %eax
 	or	$0x20000, %eax
-	faults	0x100, mov %eax, %cr4
+	faults32	0x100, mov %eax, %cr4
 	mov	$0xc0000080, %ecx
 	rdmsr
 	or	$0x100, %eax
-	faults	0x100, wrmsr
+	faults32	0x100, wrmsr
 	mov	%cr0, %eax
 	btr	$0, %eax		/* paging without protection */
-	faults	0x100, mov %eax, %cr0
+	faults32	0x100, mov %eax, %cr0
 	mov	%cr0, %eax
 	bts	$29, %eax		/* NW without CD */
 	btr	$30, %eax
-	faults	0x100, mov %eax, %cr0
+	faults32	0x100, mov %eax, %cr0
 	say	'L'
 
 	/* Not offered: virtual-8086 extensions, as CPUID says. */
@@ -153,27 +153,27 @@ _start:
 	or	$1, %eax
 	test	%esi, %esi
 	jnz	1f
-	faults	0x100, mov %eax, %cr4
+	faults32	0x100, mov %eax, %cr4
 1:	mov	%cr4, %eax
 	or	$0x80000000, %eax
-	faults	0x100, mov %eax, %cr4
+	faults32	0x100, mov %eax, %cr4
 	say	'V'
 	/* MSRs that no processor has; bits that none has; an address that is none. */
 	mov	$0x12345678, %ecx
-	faults	0x100, rdmsr
-	faults	0x100, wrmsr
+	faults32	0x100, rdmsr
+	faults32	0x100, wrmsr
 	mov	$0xc0000080, %ecx
 	xor	%edx, %edx
 	mov	$0x80000000, %eax
-	faults	0x100, wrmsr
+	faults32	0x100, wrmsr
 	mov	$0x277, %ecx
 	mov	$2, %eax
-	faults	0x100, wrmsr
+	faults32	0x100, wrmsr
 	mov	$0xc0000082, %ecx
 	mov	$0x800000, %edx
-	faults	0x100, wrmsr
+	faults32	0x100, wrmsr
 	mov	$0, %ecx
-	faults	0x100, rdpmc
+	faults32	0x100, rdpmc
 	say	'M'
 	done	0
 bad:	done	1

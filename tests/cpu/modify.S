@@ -6,9 +6,6 @@
 	.code16
 	.globl	_start
 _start:
-	movb	$0xea, 0x9000
-	movw	$second, 0x9001
-	movw	$0, 0x9003
 	enter_protected
 	enter_long
 	/* What is written is what is executed, from the next instruction on. */
@@ -38,12 +35,7 @@ _start:
 	jnc	4b
 	say	'c'
 	movl	$0, 1(%rbx)
-	mov	$APIC, %edx
-	movl	$0x1ff, 0xf0(%rdx)
-	movl	$0x01000000, 0x310(%rdx)
-	movl	$0x4500, 0x300(%rdx)
-	movl	$0x01000000, 0x310(%rdx)
-	movl	$0x4609, 0x300(%rdx)
+	start_second second
 5:	pause
 	cmpl	$0, ready
 	je	5b
@@ -68,20 +60,8 @@ bad:	done	1
 
 	.code16
 second:
-	lgdtl	gdtr
-	mov	%cr0, %eax
-	or	$1, %al
-	mov	%eax, %cr0
-	ljmpl	$CODE32, $1f
-	.code32
-1:	mov	$DATA, %ax
-	mov	%ax, %ds
-	mov	%ax, %ss
-	mov	$0x68000, %esp
-	call	long_mode
-	ljmp	$CODE64, $2f
-	.code64
-2:	movl	$1, ready
+	second_enters_long
+	movl	$1, ready
 	mov	$FUNCTION, %esi
 3:	xor	%eax, %eax
 	cpuid

@@ -2,8 +2,6 @@
  * no-execute, the user's view, SMAP and SMEP where the processor has them; accessed and dirty bits; INVLPG. Prints
  * "PWRXADIUS". */
 #include "guest.inc"
-	.set	TABLE, 0x27000		/* of the 2 MiB at WINDOW */
-	.set	WINDOW, 0x400000
 	.set	USER_CODE, 0x23
 	.set	USER_DATA, 0x2b
 	.set	TSS, 0x30
@@ -16,13 +14,9 @@
 	invlpg	(%rbx)
 	.endm
 
-	/* This instruction faults with this error code at rbx; -1: it does not. */
-	.macro	faults error, insn:vararg
-	lea	7f(%rip), %r10
-	mov	$-1, %r11
-	\insn
-7:	cmp	$\error, %r11
-	jne	bad
+	/* The same at rbx. */
+	.macro	faults_there error, insn:vararg
+	faults	\error, \insn
 	.if	\error >= 0
 	cmp	%rbx, %r9
 	jne	bad
@@ -41,27 +35,25 @@ _start:
 	rdmsr
 	or	$0x800, %eax
 	wrmsr
-	movq	$TABLE + 7, TABLES + 0x2010
-	mov	%cr3, %rax
-	mov	%rax, %cr3
+	open_window
 
 	page	0, 0
-	faults	0, mov (%rbx), %eax
-	faults	2, mov %eax, (%rbx)
-	faults	2, lock incl (%rbx)
+	faults_there	0, mov (%rbx), %eax
+	faults_there	2, mov %eax, (%rbx)
+	faults_there	2, lock incl (%rbx)
 	say	'P'
 	page	1, 1
-	faults	-1, mov (%rbx), %eax
-	faults	-1, mov %eax, (%rbx)	/* WP is off */
+	faults_there	-1, mov (%rbx), %eax
+	faults_there	-1, mov %eax, (%rbx)	/* WP is off */
 	mov	%cr0, %rax
 	bts	$16, %rax
 	mov	%rax, %cr0
-	faults	3, mov %eax, (%rbx)
-	faults	3, addl $1, (%rbx)
+	faults_there	3, mov %eax, (%rbx)
+	faults_there	3, addl $1, (%rbx)
 	say	'W'
 	page	2, 0x0008000000000003	/* an address bit that no processor has */
-	faults	9, mov (%rbx), %eax
-	faults	11, mov %eax, (%rbx)
+	faults_there	9, mov (%rbx), %eax
+	faults_there	11, mov %eax, (%rbx)
 	say	'R'
 	page	3, 0x8000000000000003
 	movb	$0xc3, (%rbx)		/* ret */
@@ -137,15 +129,15 @@ _start:
 	push	%rax
 	iretq
 user:	mov	$WINDOW + 0x7000, %ebx
-	faults	5, mov (%rbx), %eax
-	faults	7, mov %eax, (%rbx)
+	faults_there	5, mov (%rbx), %eax
+	faults_there	7, mov %eax, (%rbx)
 	mov	$WINDOW + 0x8000, %ebx
-	faults	-1, mov (%rbx), %eax
-	faults	7, mov %eax, (%rbx)
+	faults_there	-1, mov (%rbx), %eax
+	faults_there	7, mov %eax, (%rbx)
 	mov	$WINDOW + 0x9000, %ebx
-	faults	-1, mov %eax, (%rbx)
+	faults_there	-1, mov %eax, (%rbx)
 	mov	$WINDOW, %ebx
-	faults	4, mov (%rbx), %eax
+	faults_there	4, mov (%rbx), %eax
 	lea	kernel(%rip), %r10
 	hlt				/* #GP(0) leads back to ring 0 */
 	jmp	bad
@@ -166,20 +158,17 @@ kernel:	cmp	$0, %r11
 	mov	%cr4, %rax
 	bts	$21, %rax
 	mov	%rax, %cr4
-	faults	1, mov (%rbx), %eax
-	faults	3, mov %eax, (%rbx)
+	faults_there	1, mov (%rbx), %eax
+	faults_there	3, mov %eax, (%rbx)
 	stac
-	faults	-1, mov (%rbx), %eax
+	faults_there	-1, mov (%rbx), %eax
 	clac
-	faults	1, mov (%rbx), %eax
+	faults_there	1, mov (%rbx), %eax
 end:	say	'S'
 	done	0
 bad:	done	1
 
-pf:	pop	%r11
-	mov	%cr2, %r9
-	mov	%r10, (%rsp)
-	iretq
+pf:	page_fault
 gp:	pop	%r11
 	mov	$0x70000, %esp
 	jmp	*%r10

@@ -5,22 +5,13 @@
 	.code16
 	.globl	_start
 _start:
-	/* The second begins at 0x9000, which jumps here. */
-	movb	$0xea, 0x9000
-	movw	$second, 0x9001
-	movw	$0, 0x9003
 	enter_protected
 	enter_long
 	gate64	0x40, wake
 	lidt	idtr
 	say	'1'
 	say	':'
-	mov	$APIC, %ebx
-	movl	$0x1ff, 0xf0(%rbx)	/* on */
-	movl	$0x01000000, 0x310(%rbx)
-	movl	$0x4500, 0x300(%rbx)	/* INIT to 1 */
-	movl	$0x01000000, 0x310(%rbx)
-	movl	$0x4609, 0x300(%rbx)	/* SIPI, page 9 */
+	start_second second
 1:	pause
 	cmpl	$1, ready
 	jne	1b
@@ -45,20 +36,8 @@ wake:
 
 	.code16
 second:
-	lgdtl	gdtr
-	mov	%cr0, %eax
-	or	$1, %al
-	mov	%eax, %cr0
-	ljmpl	$CODE32, $1f
-	.code32
-1:	mov	$DATA, %ax
-	mov	%ax, %ds
-	mov	%ax, %ss
-	mov	$0x68000, %esp
-	call	long_mode
-	ljmp	$CODE64, $2f
-	.code64
-2:	mov	$APIC, %ebx
+	second_enters_long
+	mov	$APIC, %ebx
 	movl	$0x1ff, 0xf0(%rbx)
 	mov	0x20(%rbx), %eax	/* the id */
 	shr	$24, %eax
