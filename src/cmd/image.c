@@ -11,6 +11,7 @@
 #include "cmd/inspect.h"
 #include "cmd/image_rows.h"
 #include "cmd/output.h"
+#include "image/tag_log.h"
 
 struct bootstrap_options {
 	const char *suite, *variant, *arch, *keyring;
@@ -166,7 +167,7 @@ static int run_prune(struct cmd_call *call)
 	cleanup(free) char *size = NULL;
 	struct prune_choice choice = { 0 };
 	struct err err = { 0 };
-	uint64_t freed;
+	uint64_t freed, kept = 0;
 	struct db *db;
 	int r = parse_choice(o->filter, &choice, &err);
 
@@ -179,13 +180,15 @@ static int run_prune(struct cmd_call *call)
 	if (r <= 0)
 		return r < 0 ? cmd_fail(&err, 1) : 0;
 	db = cmd_db(&err);
-	if (!db || image_prune_matching(db, o->all, wanted, &choice, &report, &freed, &err) < 0)
+	if (!db || image_prune_matching(db, o->all, wanted, &choice, &report, &freed, &err) < 0 ||
+		tag_log_kept(db, &kept, &err) < 0)
 		return cmd_fail(&err, 1);
 	if (report) {
 		puts("Deleted Images:");
 		print_lines(report);
 		putchar('\n');
 	}
+	image_print_kept(kept);
 	size = image_size_text(freed);
 	printf("Total reclaimed space: %s\n", size);
 	image_event("prune", "", "");

@@ -172,3 +172,10 @@ void print_lines(char *const *lines)
 	strv_foreach (line, lines)
 		puts(*line);
 }
+
+void image_print_kept(uint64_t n)
+{
+	if (n)
+		printf("%llu image%s kept, which tags can be reverted to: 'holm gc --expire now' lets them go\n",
+			(unsigned long long)n, n == 1 ? " is" : "s are");
+}

@@ -17,3 +17,5 @@ void image_event(const char *action, const char *id, const char *name);
 /* An image_progress_fn that shows a line; data is what it is about, such as an image's name. */
 void image_progress(void *data, const char *what, uint64_t done);
 void print_lines(char *const *lines);
+/* After a prune: how many images are kept by tags' logs, and how to let them go; nothing for none. */
+void image_print_kept(uint64_t n);

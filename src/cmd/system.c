@@ -11,9 +11,11 @@
 #include "base/parse.h"
 #include "base/strv.h"
 #include "cmd/cmd.h"
+#include "cmd/image_rows.h"
 #include "cmd/output.h"
 #include "image/image.h"
 #include "image/reference.h"
+#include "image/tag_log.h"
 #include "instance/instance.h"
 #include "instance/volume.h"
 #include "net/net.h"
@@ -304,45 +306,26 @@ static int prune_volumes(struct db *db, struct pruning *p, struct err *err)
 	return r;
 }
 
-/* With filters: those images that match, one by one; what they leave goes with image_prune(). */
-static int remove_chosen_images(struct db *db, struct pruning *p, char ***lines, struct err *err)
+static bool wanted(void *data, const struct image *image)
 {
-	cleanup(image_list_free) struct image_list list = { 0 };
-	int r = image_list(db, &list, err);
-
-	for (size_t i = 0; i < list.n && r == 0; i++) {
-		const struct image *image = list.items[i];
-		cleanup(strv_free) char **holders = NULL, **removed = NULL;
-		if ((!p->options->all && image->names) ||
-			!chosen(p, image->created, image->config.config.labels))
-			continue;
-		r = image_holders(db, image->id, &holders, err);
-		if (r < 0 || holders)
-			continue;
-		r = image_remove(db, image->id, /* force= */ true, &removed, err);
-		if (r == 0)
-			p->freed += (uint64_t)image->size;
-		strv_add_all(lines, removed);
-	}
-	return r;
+	return chosen(data, image->created, image->config.config.labels);
 }
 
 static int prune_images(struct db *db, struct pruning *p, struct err *err)
 {
 	cleanup(strv_free) char **lines = NULL;
 	bool any = false;
-	uint64_t freed = 0;
-	int r;
+	uint64_t freed = 0, kept = 0;
+	int r = image_prune_matching(db, p->options->all, wanted, p, &lines, &freed, err);
 
-	if (p->options->filter)
-		r = remove_chosen_images(db, p, &lines, err);
-	else
-		r = image_prune(db, p->options->all, &lines, &freed, err);
+	if (r == 0)
+		r = tag_log_kept(db, &kept, err);
 	p->freed += freed;
 	strv_foreach (line, lines)
 		report(&any, "Deleted Images:", *line);
 	if (any)
 		putchar('\n');
+	image_print_kept(kept);
 	return r;
 }
 

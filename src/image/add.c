@@ -127,7 +127,7 @@ int image_add(struct db *db, struct image_new *image, struct err *err)
 		r = add_layer(db, image, i, err);
 	strv_foreach (name, image->names) {
 		if (r == 0)
-			r = name_set(db, *name, image->id, err);
+			r = name_set(db, *name, image->id, image->why ? image->why : "made", err);
 	}
 	return r < 0 ? r : db_commit(&txn, err);
 }

@@ -441,7 +441,8 @@ static int run(struct db *db, struct job *job, char id[DIGEST_LEN + 1], struct e
 	const struct image_import import = { .name = job->what->name,
 		.changes = (char *const *)changes,
 		.message = message,
-		.platform = platform };
+		.platform = platform,
+		.why = "made from packages" };
 	cleanup(fd_close) int tar = -1;
 	pthread_t thread;
 	int r = start(job, &tar, err);

@@ -16,6 +16,7 @@
 #include "image/reference.h"
 #include "image/rows.h"
 #include "image/store.h"
+#include "image/tag_log.h"
 
 static const char *const steps[] = {
 	"CREATE TABLE layer ("
@@ -56,7 +57,9 @@ static const char *const steps[] = {
 
 int image_init(struct db *db, struct err *err)
 {
-	return db_migrate(db, "image", steps, err);
+	int r = db_migrate(db, "image", steps, err);
+
+	return r < 0 ? r : tag_log_init(db, err);
 }
 
 /* The last column that image_of_row() reads. */
@@ -344,20 +347,23 @@ int normal_name(const char *text, char **ret, struct err *err)
 	return 0;
 }
 
-int name_set(struct db *db, const char *name, const char *image_id, struct err *err)
+int name_set(
+	struct db *db, const char *name, const char *image_id, const char *why, struct err *err)
 {
 	cleanup(db_done) struct db_stmt q =
 		db_prepare(db, "INSERT INTO image_name (name, image) VALUES (?, ?)"
 			       " ON CONFLICT (name) DO UPDATE SET image = excluded.image");
+	int r;
 
 	db_text(&q, 1, name);
 	db_text(&q, 2, image_id);
-	return db_run(&q, err);
+	r = db_run(&q, err);
+	return r < 0 ? r : tag_log_add(db, name, image_id, why, err);
 }
 
 int image_tag(struct db *db, const char *image_name, const char *new_name, struct err *err)
 {
-	cleanup(free) char *name = NULL;
+	cleanup(free) char *name = NULL, *why = NULL;
 	cleanup(db_rollback) struct db_txn txn = { 0 };
 	char id[DIGEST_LEN + 1];
 	int r = normal_name(new_name, &name, err);
@@ -366,8 +372,10 @@ int image_tag(struct db *db, const char *image_name, const char *new_name, struc
 		r = db_begin(db, &txn, err);
 	if (r == 0)
 		r = image_resolve(db, image_name, NULL, id, err);
-	if (r == 0)
-		r = name_set(db, name, id, err);
+	if (r < 0)
+		return r;
+	why = xasprintf("tagged, was %s", image_name);
+	r = name_set(db, name, id, why, err);
 	return r < 0 ? r : db_commit(&txn, err);
 }
 

@@ -60,6 +60,10 @@ typedef bool image_want_fn(void *data, const struct image *image);
 int image_prune_matching(struct db *db, bool all, image_want_fn *want, void *data, char ***report,
 	uint64_t *ret_freed, struct err *err);
 
+/* Unnamed images that no tag's log has reached for keep_log ns, and what nothing refers to. */
+int image_gc(
+	struct db *db, int64_t keep_log, char ***report, uint64_t *ret_freed, struct err *err);
+
 /* Archives. `progress` may be NULL; it is told bytes done. */
 typedef void image_progress_fn(void *data, const char *what, uint64_t done);
 /* docker save / OCI layout, plain or gzip/zstd. *report: "Loaded image: name". */
@@ -73,6 +77,7 @@ struct image_import {
 	char *const *changes; /* Dockerfile instructions (CMD, ENV, ...), in order */
 	const char *message;  /* of the history; NULL: "Imported from -" */
 	const char *platform; /* "linux/arm64"; NULL: this host's */
+	const char *why;      /* for the tag's log; NULL: "imported" */
 };
 int image_import(struct db *db, int fd, const struct image_import *what, image_progress_fn *fn,
 	void *data, char id[DIGEST_LEN + 1], struct err *err);

@@ -102,6 +102,7 @@ int import_stream(struct db *db, const struct store_session *session, int fd,
 	strv_add(&config.diff_ids, content.layer.diff_id);
 	set_created(&config);
 	image.config = image_config_text(&config);
+	image.why = what->why ? what->why : "imported";
 	if (name)
 		strv_add(&image.names, name);
 	r = keep(db, session, &content, &image, err);

@@ -513,6 +513,7 @@ static int keep_all(struct load *l, struct db *db, struct err *err)
 		r = db_begin(db, &txn, err);
 	for (size_t i = 0; r == 0 && i < l->n_images; i++) {
 		describe_layers(l, l->images[i]);
+		l->images[i]->image.why = "loaded";
 		r = image_add(db, &l->images[i]->image, err);
 	}
 	return r < 0 ? r : db_commit(&txn, err);

@@ -15,6 +15,7 @@
 #include "base/strv.h"
 #include "image/rows.h"
 #include "image/store.h"
+#include "image/tag_log.h"
 
 static int names_of(struct db *db, const char *id, char ***ret, struct err *err)
 {
@@ -44,8 +45,10 @@ static int untag(
 {
 	cleanup(free) char *familiar = familiar_name(name);
 
+	int r = run_with(db, "DELETE FROM image_name WHERE name = ?", name, err);
+
 	strv_addf(report, "%s: %s", label, familiar);
-	return run_with(db, "DELETE FROM image_name WHERE name = ?", name, err);
+	return r < 0 ? r : tag_log_forget(db, name, err);
 }
 
 static int delete_image(
@@ -98,6 +101,34 @@ static int check(const struct removal *rm, const char *asked, bool force, struct
 	return 0;
 }
 
+/* An image without a name that a tag may go back to goes by force only. */
+static int check_logs(
+	struct db *db, const struct removal *rm, const char *asked, bool force, struct err *err)
+{
+	cleanup(free) char *tag = NULL;
+	int r = force || rm->names ? 0 : tag_log_reaches(db, rm->id, &tag, err);
+
+	if (r <= 0)
+		return r;
+	return err_set(err, EBUSY,
+		"cannot remove image %s: %s pointed to it ('holm log %s') and can be reverted to it; use -f, or 'holm gc --expire now' for all such",
+		asked, tag, tag);
+}
+
+/* 1 when nothing needs the image any more. */
+static int is_free(struct db *db, const struct removal *rm, bool force, struct err *err)
+{
+	bool last = rm->by_id || strv_len(rm->names) <= 1;
+	int r;
+
+	if (!last || rm->holders)
+		return 0;
+	if (force && rm->by_id)
+		return 1;
+	r = tag_log_reaches(db, rm->id, NULL, err);
+	return r < 0 ? r : !r;
+}
+
 static int removal_find(struct db *db, const char *asked, struct removal *rm, struct err *err)
 {
 	int r = image_resolve(db, asked, &rm->by_id, rm->id, err);
@@ -118,13 +149,14 @@ static int remove_rows(
 {
 	cleanup(removal_clear) struct removal rm = { 0 };
 	cleanup(db_rollback) struct db_txn txn = { 0 };
-	bool last;
 	int r = db_begin(db, &txn, err);
 
 	if (r == 0)
 		r = removal_find(db, asked, &rm, err);
 	if (r == 0)
 		r = check(&rm, asked, force, err);
+	if (r == 0)
+		r = check_logs(db, &rm, asked, force, err);
 	if (r < 0)
 		return r;
 	if (!rm.by_id)
@@ -133,8 +165,9 @@ static int remove_rows(
 		strv_foreach (name, rm.names)
 			if (r == 0)
 				r = untag(db, *name, "Untagged", report, err);
-	last = rm.by_id || strv_len(rm.names) <= 1;
-	if (r == 0 && last && !rm.holders)
+	if (r == 0)
+		r = is_free(db, &rm, force, err);
+	if (r > 0)
 		r = delete_image(db, rm.id, "Deleted", report, err);
 	else if (r == 0 && rm.by_id && !rm.names)
 		return err_set(err, EBUSY,
@@ -168,39 +201,64 @@ int image_remove(struct db *db, const char *name, bool force, char ***report, st
 }
 
 /* Inside a transaction: the image may have got a name or a holder since it was listed. */
-static int prune_one(
-	struct db *db, const struct image *image, bool all, char ***report, struct err *err)
+static int untag_one(struct db *db, const struct image *image, char ***report, struct err *err)
 {
 	cleanup(strv_free) char **names = NULL, **holders = NULL;
 	int r = names_of(db, image->id, &names, err);
 
 	if (r == 0)
 		r = image_holders(db, image->id, &holders, err);
-	if (r < 0 || holders || (names && !all))
+	if (r < 0 || holders)
 		return r;
 	strv_foreach (name, names)
 		if (r == 0)
 			r = untag(db, *name, "untagged", report, err);
-	return r < 0 ? r : delete_image(db, image->id, "deleted", report, err);
+	return r;
 }
 
-static int prune_rows(
-	struct db *db, bool all, image_want_fn *want, void *data, char ***report, struct err *err)
+static int prune_one(struct db *db, const struct image *image, char ***report, struct err *err)
+{
+	cleanup(removal_clear) struct removal rm = { .by_id = true };
+	int r = names_of(db, image->id, &rm.names, err);
+
+	memcpy(rm.id, image->id, sizeof(rm.id));
+	if (r == 0)
+		r = image_holders(db, image->id, &rm.holders, err);
+	if (r == 0 && !rm.names)
+		r = is_free(db, &rm, /* force= */ false, err);
+	return r <= 0 ? r : delete_image(db, image->id, "deleted", report, err);
+}
+
+/* What is to go. keep_log: ns, of entries in tags' logs. */
+struct pruning {
+	bool all;
+	int64_t keep_log;
+	image_want_fn *want;
+	void *data;
+};
+
+static int prune_rows(struct db *db, const struct pruning *p, char ***report, struct err *err)
 {
 	cleanup(image_list_free) struct image_list list = { 0 };
 	cleanup(db_rollback) struct db_txn txn = { 0 };
 	int r = db_begin(db, &txn, err);
 
 	if (r == 0)
+		r = tag_log_expire(db, p->keep_log, err);
+	if (r == 0)
 		r = image_list(db, &list, err);
+	/* All names first: the log of one may reach the image of another. */
+	for (size_t i = 0; p->all && r == 0 && i < list.n; i++)
+		if (!p->want || p->want(p->data, list.items[i]))
+			r = untag_one(db, list.items[i], report, err);
 	for (size_t i = 0; r == 0 && i < list.n; i++)
-		if (!want || want(data, list.items[i]))
-			r = prune_one(db, list.items[i], all, report, err);
+		if (!p->want || p->want(p->data, list.items[i]))
+			r = prune_one(db, list.items[i], report, err);
 	return r < 0 ? r : db_commit(&txn, err);
 }
 
-int image_prune_matching(struct db *db, bool all, image_want_fn *want, void *data, char ***report,
-	uint64_t *ret_freed, struct err *err)
+static int prune(struct db *db, const struct pruning *p, char ***report, uint64_t *ret_freed,
+	struct err *err)
 {
 	cleanup(strv_free) char **lines = NULL;
 	uint64_t freed = 0;
@@ -209,7 +267,7 @@ int image_prune_matching(struct db *db, bool all, image_want_fn *want, void *dat
 	reserve_spend();
 	r = durably(db, true, err);
 	if (r == 0)
-		r = prune_rows(db, all, want, data, &lines, err);
+		r = prune_rows(db, p, &lines, err);
 	durably(db, false, NULL);
 	if (r == 0)
 		r = store_collect(db, /* wait= */ true, &freed, err);
@@ -222,6 +280,23 @@ int image_prune_matching(struct db *db, bool all, image_want_fn *want, void *dat
 	if (ret_freed)
 		*ret_freed = freed;
 	return 0;
+}
+
+int image_prune_matching(struct db *db, bool all, image_want_fn *want, void *data, char ***report,
+	uint64_t *ret_freed, struct err *err)
+{
+	const struct pruning p = {
+		.all = all, .keep_log = TAG_LOG_KEEP, .want = want, .data = data
+	};
+
+	return prune(db, &p, report, ret_freed, err);
+}
+
+int image_gc(struct db *db, int64_t keep_log, char ***report, uint64_t *ret_freed, struct err *err)
+{
+	const struct pruning p = { .keep_log = keep_log };
+
+	return prune(db, &p, report, ret_freed, err);
 }
 
 int image_prune(struct db *db, bool all, char ***report, uint64_t *ret_freed, struct err *err)

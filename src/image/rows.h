@@ -11,8 +11,10 @@ int image_resolve(
 int normal_name(const char *text, char **ret, struct err *err);
 /* As people write it; what does not parse is passed through. The caller frees. */
 char *familiar_name(const char *name);
-/* Points a stored name at an image, moving it from another one. */
-int name_set(struct db *db, const char *name, const char *image_id, struct err *err);
+/* Points a stored name at an image, moving it from another one. why: for the tag's log, "pulled". In the
+ * caller's transaction. */
+int name_set(struct db *db, const char *name, const char *image_id, const char *why,
+	struct err *err);
 
 /* An image about to get its rows: its layers' content is in the store. */
 struct image_layer {
@@ -27,6 +29,7 @@ struct image_new {
 	char *config;   /* the exact text whose digest is the id */
 	char *manifest; /* the exact text, or NULL: made from the layers */
 	char **names;   /* stored form */
+	const char *why; /* for the tags' logs: "loaded"; NULL: "made"; borrowed */
 	struct image_layer *layers;
 	size_t n_layers;
 	char id[DIGEST_LEN + 1]; /* out */
