@@ -12,9 +12,11 @@
 
 #include "base/alloc.h"
 #include "base/fd.h"
+#include "base/log.h"
 
 #define HEAD_BYTES 4096u
 #define LOCK_WAIT_MS 3000u
+#define LOCK_SAY_MS 400u /* by then a process that was killed is gone */
 #define LOCK_STEP_MS 20u
 
 const struct disk_format *const disk_formats[] = { &disk_raw, &disk_null, NULL };
@@ -49,6 +51,8 @@ static int lock(int fd, const char *path, unsigned flags, struct err *err)
 			return 0;
 		if (errno != EWOULDBLOCK)
 			break;
+		if (waited == LOCK_SAY_MS)
+			log_warn("disk '%s' is in use: waiting a moment for it", path);
 		usleep(LOCK_STEP_MS * 1000);
 	}
 	if (errno == EWOULDBLOCK)

@@ -55,7 +55,7 @@ struct disk {
 };
 
 /* format NULL: found by its first bytes, "raw" when nothing claims them. An exclusive lock (shared when
- * read only) is held on the file while it is open: -EBUSY. */
+ * read only) is held on the file while it is open: -EBUSY, after some seconds, of which a warning tells. */
 int disk_open(
 	const char *path, const char *format, unsigned flags, struct disk **ret, struct err *err);
 /* Does not flush. NULL is allowed. */

@@ -338,6 +338,7 @@ waiting_machine() {
 	: > "$KERNELS/nothing"
 	run flock "$KERNELS/used" "$HOLM" machine run --cpu soft --kernel "$KERNELS/pvh" --disk "$KERNELS/used"
 	assert_status 125
+	assert_match "warning: disk '$KERNELS/used' is in use: waiting a moment"
 	assert_match "is in use by another machine"
 	run machine soft "" --kernel "$KERNELS/pvh" --disk "$KERNELS/nothing"
 	assert_status 125
