@@ -349,6 +349,7 @@ struct device *rtc_new(struct memory *m, uint64_t below_4g, uint64_t above_4g, i
 	set_sizes(r, below_4g, above_4g);
 	reset(&r->device);
 	bus_region_init(&r->region, "rtc", BUS_PORT, 2, &ops, r);
+	bus_region_set_lazy(&r->region, 0, 1); /* the index */
 	bus_map(m->bus, &r->region, 0x70);
 	return &r->device;
 }

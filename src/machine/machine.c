@@ -25,6 +25,7 @@
 #include "device/pci.h"
 #include "device/pit.h"
 #include "device/pm.h"
+#include "device/post.h"
 #include "device/rtc.h"
 #include "device/serial.h"
 #include "device/testdev.h"
@@ -252,6 +253,7 @@ static void add_devices(struct machine *m, const struct machine_config *c)
 	/* After PCI, whose configuration ports lie around its reset register. */
 	m->pm = add_device(m, pm_new(m->memory, on_power, m));
 	add_device(m, i8042_new(m->memory, on_reset, m));
+	add_device(m, post_new(m->memory));
 	m->fwcfg = add_device(m, fwcfg_new(m->memory));
 	add_device(m, panic_new(m->memory, PANIC_PORT, on_panic, m));
 	if (c->test_devices)

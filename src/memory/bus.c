@@ -23,8 +23,8 @@ struct map {
 struct bus {
 	pthread_rwlock_t lock;
 	struct map maps[2];
-	bus_bell_fn *bell_fn;
-	void *bell_data;
+	const struct bus_shortcuts *shortcuts; /* or NULL */
+	void *shortcuts_data;
 };
 
 /* One access as it will be made: all of it in one region, or in none (ops NULL). */
@@ -65,23 +65,32 @@ void bus_region_set_bells(struct bus_region *region, const struct bus_bell *bell
 	region->n_bells = n;
 }
 
-/* With the lock held. */
-static void hang_bells(struct bus *bus, const struct bus_region *r, bool on)
+void bus_region_set_lazy(struct bus_region *region, uint64_t offset, uint64_t bytes)
 {
-	for (unsigned i = 0; bus->bell_fn && i < r->n_bells; i++)
-		bus->bell_fn(bus->bell_data, r->base + r->bells[i].offset, r->bells[i].size,
-			r->bells[i].fd, on);
+	region->lazy = offset;
+	region->lazy_bytes = bytes;
 }
 
-void bus_set_bell_fn(struct bus *bus, bus_bell_fn *fn, void *data)
+/* With the lock held. */
+static void tell(struct bus *bus, const struct bus_region *r, bool on)
 {
-	const struct map *map = &bus->maps[BUS_MMIO];
+	const struct bus_shortcuts *s = bus->shortcuts;
 
+	for (unsigned i = 0; s && s->bell && i < r->n_bells; i++)
+		s->bell(bus->shortcuts_data, r->base + r->bells[i].offset, r->bells[i].size,
+			r->bells[i].fd, on);
+	if (s && s->lazy && r->lazy_bytes)
+		s->lazy(bus->shortcuts_data, r->space, r->base + r->lazy, r->lazy_bytes, on);
+}
+
+void bus_set_shortcuts(struct bus *bus, const struct bus_shortcuts *shortcuts, void *data)
+{
 	pthread_rwlock_wrlock(&bus->lock);
-	bus->bell_fn = fn;
-	bus->bell_data = data;
-	for (unsigned i = 0; i < map->n; i++)
-		hang_bells(bus, map->regions[i], true);
+	bus->shortcuts = shortcuts;
+	bus->shortcuts_data = data;
+	for (unsigned space = 0; space < ARRAY_SIZE(bus->maps); space++)
+		for (unsigned i = 0; i < bus->maps[space].n; i++)
+			tell(bus, bus->maps[space].regions[i], true);
 	pthread_rwlock_unlock(&bus->lock);
 }
 
@@ -90,7 +99,7 @@ bool bus_has_bells(struct bus *bus)
 	bool has;
 
 	pthread_rwlock_rdlock(&bus->lock);
-	has = bus->bell_fn;
+	has = bus->shortcuts && bus->shortcuts->bell;
 	pthread_rwlock_unlock(&bus->lock);
 	return has;
 }
@@ -120,12 +129,12 @@ int bus_map(struct bus *bus, struct bus_region *region, uint64_t base)
 		r = -ENOSPC;
 	} else {
 		if (region->mapped)
-			hang_bells(bus, region, false);
+			tell(bus, region, false);
 		remove_region(map, region);
 		region->base = base;
 		region->mapped = true;
 		map->regions[map->n++] = region;
-		hang_bells(bus, region, true);
+		tell(bus, region, true);
 	}
 	pthread_rwlock_unlock(&bus->lock);
 	return r;
@@ -135,7 +144,7 @@ void bus_unmap(struct bus *bus, struct bus_region *region)
 {
 	pthread_rwlock_wrlock(&bus->lock);
 	if (region->mapped)
-		hang_bells(bus, region, false);
+		tell(bus, region, false);
 	remove_region(&bus->maps[region->space], region);
 	region->mapped = false;
 	pthread_rwlock_unlock(&bus->lock);

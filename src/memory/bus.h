@@ -51,6 +51,7 @@ struct bus_region {
 	bool mapped;
 	const struct bus_bell *bells;
 	unsigned n_bells;
+	uint64_t lazy, lazy_bytes;
 };
 
 struct bus *bus_new(void);
@@ -62,10 +63,18 @@ void bus_region_init(struct bus_region *region, const char *name, enum bus_space
 /* Before it is mapped; MMIO only. The array stays the device's, and lives as long as the region. */
 void bus_region_set_bells(struct bus_region *region, const struct bus_bell *bells, unsigned n);
 
-/* By a cpu that knows bells: called for each place as it appears and goes, those that are there already at once. What
- * it cannot do it leaves. It must not call the bus. fn NULL: the cpu goes. */
-typedef void bus_bell_fn(void *data, uint64_t address, unsigned size, int fd, bool on);
-void bus_set_bell_fn(struct bus *bus, bus_bell_fn *fn, void *data);
+/* Before it is mapped: writes to these bytes show nothing until the device is asked for something, so a cpu may keep them
+ * for a while. They come in their order, and before whatever any vCPU reads or writes elsewhere on the bus after them. */
+void bus_region_set_lazy(struct bus_region *region, uint64_t offset, uint64_t bytes);
+
+/* How a cpu spares its guest the way to the bus. Each method is optional, and leaves what it cannot do; it must not call
+ * the bus. */
+struct bus_shortcuts {
+	void (*bell)(void *data, uint64_t address, unsigned size, int fd, bool on);
+	void (*lazy)(void *data, enum bus_space space, uint64_t address, uint64_t bytes, bool on);
+};
+/* By such a cpu: called for each place as it appears and goes, those that are there already at once. NULL: the cpu goes. */
+void bus_set_shortcuts(struct bus *bus, const struct bus_shortcuts *shortcuts, void *data);
 /* Whether bells ring here: then who has some must listen to them. */
 bool bus_has_bells(struct bus *bus);
 

@@ -339,6 +339,51 @@ static void bells(void **state)
 	bus_unmap(g->memory->bus, &g->echo);
 }
 
+/* Port 0x80, lazy, and 0x81, which says how many writes came. */
+struct lazy {
+	struct guest *guest;
+	struct bus_region region;
+	uint32_t n, late;
+	bool in_order;
+};
+
+static uint64_t lazy_read(void *data, uint64_t offset, unsigned size)
+{
+	return ((struct lazy *)data)->n;
+}
+
+static void lazy_write(void *data, uint64_t offset, uint64_t value, unsigned size)
+{
+	struct lazy *l = data;
+	uint32_t written = 0;
+
+	memory_read(l->guest->memory, 0x50000, &written, sizeof(written));
+	l->n++;
+	l->late += written > l->n;
+	l->in_order &= value == (uint8_t)l->n;
+}
+
+/* What need not come at once comes in its order, all of it before the guest can ask for it, and on KVM not one by one. */
+static void lazy_writes(void **state)
+{
+	static const struct bus_ops ops = { lazy_read, lazy_write, 1 };
+	cleanup(guest_free) struct guest *g = guest_new("lazy", 1);
+	struct lazy l = { .guest = g, .in_order = true };
+
+	bus_region_init(&l.region, "lazy", BUS_PORT, 2, &ops, &l);
+	bus_region_set_lazy(&l.region, 0, 1);
+	bus_map(g->memory->bus, &l.region, 0x80);
+	if (run_for(g, 0) != CPU_EXIT_KICK || g->value != 0)
+		wrong("it ended with %d after %u writes", g->value, l.n);
+	assert_int_equal(l.n, 1000);
+	assert_true(l.in_order);
+	if (type->irqchip)
+		assert_true(l.late > 800);
+	else
+		assert_int_equal(l.late, 0);
+	bus_unmap(g->memory->bus, &l.region);
+}
+
 static void triple_fault(void **state)
 {
 	cleanup(guest_free) struct guest *g = guest_new("triple", 1);
@@ -439,6 +484,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(modified_code),
 		cmocka_unit_test(mapped_registers),
 		cmocka_unit_test(bells),
+		cmocka_unit_test(lazy_writes),
 		cmocka_unit_test(triple_fault),
 		cmocka_unit_test(dirty_log),
 		cmocka_unit_test(stop_and_state),

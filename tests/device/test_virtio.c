@@ -44,6 +44,8 @@ static void set_bell(void *data, uint64_t address, unsigned size, int fd, bool o
 	f->bell = on ? fd : -1;
 }
 
+static const struct bus_shortcuts shortcuts = { .bell = set_bell };
+
 static void make(struct fixture *f, bool readonly, bool starts)
 {
 	struct disk *disk = NULL;
@@ -266,7 +268,7 @@ static void bells(void **state)
 
 	make(&f, false, false);
 	/* They are hung where the device is, and move with it. */
-	bus_set_bell_fn(f.m->bus, set_bell, &f);
+	bus_set_shortcuts(f.m->bus, &shortcuts, &f);
 	assert_int_equal(f.bell_address, BAR + 0x3000);
 	put32(f.m, 0, PCI_ECAM + 0x8010, BAR + 0x100000);
 	assert_int_equal(f.bell_address, BAR + 0x103000);

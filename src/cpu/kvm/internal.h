@@ -1,6 +1,7 @@
 #pragma once
 /* What the files of cpu/kvm share. */
 #include <linux/kvm.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -15,6 +16,8 @@ struct cpu {
 	struct cpuid_table cpuid;
 	int kvm, vm; /* descriptors */
 	size_t run_bytes;
+	size_t ring_at; /* of the kept writes, in each vCPU's shared pages; 0: none are kept */
+	pthread_mutex_t ring_lock; /* of whom takes writes from there, until the bus has them */
 	bool log_dirty;
 };
 

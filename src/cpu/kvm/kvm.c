@@ -23,6 +23,8 @@
 #include "memory/clock.h"
 #include "memory/irq.h"
 
+#define PAGE_SIZE PAGE_BYTES /* for KVM_COALESCED_MMIO_MAX */
+
 #define KICK_SIGNAL SIGRTMIN
 /* Four pages that Intel's processors need below 4 GiB; no RAM and no device is there. */
 #define IDENTITY_MAP 0xfeffc000u
@@ -148,6 +150,21 @@ static void set_bell(void *data, uint64_t address, unsigned size, int fd, bool o
 	ioctl(cpu->vm, KVM_IOEVENTFD, &bell);
 }
 
+/* Writes that KVM keeps (coalesced) come to the bus with the next exit of any vCPU, before that is handled. */
+static void set_lazy(void *data, enum bus_space space, uint64_t address, uint64_t bytes, bool on)
+{
+	struct cpu *cpu = data;
+	struct kvm_coalesced_mmio_zone zone = {
+		.addr = address, .size = (uint32_t)bytes, .pio = space == BUS_PORT
+	};
+
+	if (cpu->ring_at)
+		ioctl(cpu->vm, on ? KVM_REGISTER_COALESCED_MMIO : KVM_UNREGISTER_COALESCED_MMIO,
+			&zone);
+}
+
+static const struct bus_shortcuts shortcuts = { set_bell, set_lazy };
+
 /* Lines 0-15 to the PICs and the IOAPIC, the rest to the IOAPIC only. Line 2 is the PICs' cascade. */
 static int set_routing(struct cpu *cpu, struct err *err)
 {
@@ -197,12 +214,23 @@ static void close_cpu(struct cpu *cpu)
 {
 	if (!cpu)
 		return;
-	bus_set_bell_fn(cpu->memory->bus, NULL, NULL);
+	bus_set_shortcuts(cpu->memory->bus, NULL, NULL);
+	pthread_mutex_destroy(&cpu->ring_lock);
 	fd_close(cpu->vm);
 	fd_close(cpu->kvm);
 	free(cpu);
 }
 DEFINE_CLEANUP(close_cpu, struct cpu *);
+
+static void find_ring(struct cpu *cpu)
+{
+	int page = ioctl(cpu->kvm, KVM_CHECK_EXTENSION, KVM_CAP_COALESCED_MMIO);
+	size_t at = page > 0 ? (size_t)page * PAGE_BYTES : 0;
+
+	if (at && at + PAGE_BYTES <= cpu->run_bytes &&
+		ioctl(cpu->kvm, KVM_CHECK_EXTENSION, KVM_CAP_COALESCED_PIO) > 0)
+		cpu->ring_at = at;
+}
 
 static void on_kick_signal(int signo)
 {
@@ -216,6 +244,7 @@ static int open_cpu(
 	struct sigaction action = { .sa_handler = on_kick_signal };
 	int r;
 
+	pthread_mutex_init(&cpu->ring_lock, NULL);
 	cpu->memory = memory;
 	cpu->cpuid = *config->cpuid;
 	cpu->vm = -1;
@@ -233,8 +262,9 @@ static int open_cpu(
 		return r;
 	sigaction(KICK_SIGNAL, &action, NULL);
 	irqs_add_sink(memory->irqs, &sink, cpu);
+	find_ring(cpu);
 	if (ioctl(cpu->kvm, KVM_CHECK_EXTENSION, KVM_CAP_IOEVENTFD) > 0)
-		bus_set_bell_fn(memory->bus, set_bell, cpu);
+		bus_set_shortcuts(memory->bus, &shortcuts, cpu);
 	*ret = take(cpu);
 	return 0;
 }
@@ -362,6 +392,31 @@ static void do_mmio(struct vcpu *vcpu)
 	}
 }
 
+/* To the bus with what KVM kept, of any vCPU. */
+static void take_kept_writes(struct vcpu *vcpu)
+{
+	struct cpu *cpu = vcpu->cpu;
+	struct kvm_coalesced_mmio_ring *ring =
+		(struct kvm_coalesced_mmio_ring *)((uint8_t *)vcpu->run + cpu->ring_at);
+
+	if (!cpu->ring_at)
+		return;
+	pthread_mutex_lock(&cpu->ring_lock);
+	while (ring->first != __atomic_load_n(&ring->last, __ATOMIC_ACQUIRE)) {
+		const struct kvm_coalesced_mmio *w = &ring->coalesced_mmio[ring->first];
+		uint64_t value = 0;
+
+		memcpy(&value, w->data, w->len);
+		if (w->pio)
+			vcpu_out(vcpu->link, (uint16_t)w->phys_addr, (uint32_t)value, w->len);
+		else
+			vcpu_write(vcpu->link, w->phys_addr, value, w->len);
+		__atomic_store_n(
+			&ring->first, (ring->first + 1) % KVM_COALESCED_MMIO_MAX, __ATOMIC_RELEASE);
+	}
+	pthread_mutex_unlock(&cpu->ring_lock);
+}
+
 static enum cpu_exit internal_error(struct vcpu *vcpu, struct err *why)
 {
 	const struct kvm_run *run = vcpu->run;
@@ -423,6 +478,7 @@ static enum cpu_exit run_vcpu(struct vcpu *vcpu, struct err *why)
 {
 	enum cpu_exit end = CPU_EXIT_KICK;
 	sigset_t unblocked, before;
+	int r;
 
 	sigemptyset(&unblocked);
 	sigaddset(&unblocked, KICK_SIGNAL);
@@ -434,7 +490,9 @@ static enum cpu_exit run_vcpu(struct vcpu *vcpu, struct err *why)
 			complete_io(vcpu);
 			break;
 		}
-		if (ioctl(vcpu->fd, KVM_RUN, 0) < 0) {
+		r = ioctl(vcpu->fd, KVM_RUN, 0);
+		take_kept_writes(vcpu);
+		if (r < 0) {
 			if (errno == EINTR || errno == EAGAIN)
 				continue;
 			err_errno(why, "run processor %u", vcpu->link->index);
