@@ -31,6 +31,7 @@ static const struct cmd *const table[] = {
 	&cmd_image_bootstrap,
 	&cmd_image_inspect,
 	&cmd_image_prune,
+	&cmd_image_verify,
 	&cmd_history,
 	&cmd_tag,
 	&cmd_log,

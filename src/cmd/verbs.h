@@ -35,6 +35,7 @@ extern const struct cmd cmd_images;
 extern const struct cmd cmd_image_bootstrap;
 extern const struct cmd cmd_image_inspect;
 extern const struct cmd cmd_image_prune;
+extern const struct cmd cmd_image_verify;
 extern const struct cmd cmd_history;
 extern const struct cmd cmd_log;
 extern const struct cmd cmd_revert;

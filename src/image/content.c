@@ -235,6 +235,21 @@ int content_take_stream(const struct store_session *s, int fd, const struct laye
 	return 0;
 }
 
+int content_take_tree(const struct store_session *s, int fd, const struct layer_options *options,
+	struct content *ret, struct layer_result *result, struct err *err)
+{
+	cleanup(content_clear) struct content c = { .session = s, .blob = BLOB_WRITER_NONE };
+	cleanup(free) char *dir = NULL;
+	int r = make_dir(&c, &dir, err);
+
+	if (r == 0)
+		r = unpack(fd, -1, dir, options, result, err);
+	if (r < 0)
+		return r;
+	content_move(ret, &c);
+	return 0;
+}
+
 int content_take_file(const struct store_session *s, const char *name,
 	const struct layer_options *options, struct content *ret, struct err *err)
 {

@@ -25,6 +25,9 @@ int content_take_stream(const struct store_session *s, int fd, const struct laye
 /* From tmp/`name`, a file of the session: one that is compressed becomes the blob itself. */
 int content_take_file(const struct store_session *s, const char *name,
 	const struct layer_options *options, struct content *ret, struct err *err);
+/* Only the files, below the session's tmp: for a layer whose blob there is. */
+int content_take_tree(const struct store_session *s, int fd, const struct layer_options *options,
+	struct content *ret, struct layer_result *result, struct err *err);
 /* A layer that the store has, whole, with this blob (NULL: any). 1, or 0 when it has not. */
 int content_find(struct db *db, const char *diff_id, const char *blob, struct image_layer *ret,
 	struct err *err);

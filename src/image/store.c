@@ -200,6 +200,18 @@ int store_keep_layer(
 	return 0;
 }
 
+int store_replace_layer(
+	const struct store_session *s, const char *name, const char *diff_id, struct err *err)
+{
+	cleanup(free) char *to = xasprintf("layers/%s", digest_hex(diff_id));
+
+	if (renameat2(s->tmp, name, s->root, to, RENAME_EXCHANGE) == 0)
+		return 0;
+	if (errno != ENOENT)
+		return err_errno(err, "replace layer %s", diff_id);
+	return store_keep_layer(s, name, diff_id, err);
+}
+
 /* Whether `hex` is the name of something that a row refers to: "SELECT 1 ... = ?". */
 static int is_referred(struct db *db, const char *sql, const char *hex, struct err *err)
 {

@@ -49,6 +49,10 @@ int store_open_blob(const char *digest, struct err *err);
 int store_keep_layer(
 	const struct store_session *s, const char *name, const char *diff_id, struct err *err);
 
+/* The same, but it takes the place of one that is there, which becomes tmp/`name`. */
+int store_replace_layer(
+	const struct store_session *s, const char *name, const char *diff_id, struct err *err);
+
 /*
  * Removes blobs and layers that no row refers to. With `wait` waits a few seconds for those who add
  * content; otherwise, and when they do not end, leaves it for the next time and says so by 1.

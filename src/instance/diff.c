@@ -235,3 +235,28 @@ int files_diff(struct db *db, struct instance *i, struct record_list *ret, struc
 	d.list = (struct record_list){ 0 };
 	return 0;
 }
+
+int files_tree(struct db *db, const char *name, int *ret_fd, struct err *err)
+{
+	cleanup(instance_free) struct instance *i = NULL;
+	cleanup(image_free) struct image *image = NULL;
+	cleanup(strv_free) char **layers = NULL;
+	int r = instance_find(db, name, &i, NULL);
+
+	if (r < 0 && r != -ENOENT)
+		return instance_find(db, name, &i, err);
+	r = image_find(db, i ? i->config.image_id : name, &image, err);
+	if (r < 0)
+		return r;
+	layers = strv_copy(image->layer_dirs);
+	if (i) {
+		cleanup(free) char *upper = xasprintf("%s/upper", i->dir);
+		if (access(upper, F_OK) == 0)
+			strv_add(&layers, upper);
+	}
+	r = layers ? root_mount(layers, NULL, NULL, err) : -1;
+	if (r < 0 && layers)
+		return r;
+	*ret_fd = r;
+	return 0;
+}

@@ -22,4 +22,7 @@ extern const struct record_field files_change_fields[]; /* Docker's API: Kind, P
 /* Against the image, from the overlay's upper directory, sorted. */
 int files_diff(struct db *db, struct instance *i, struct record_list *ret /* struct files_change */,
 	struct err *err);
+/* The whole tree of a container or an image, read-only and without volumes, to be compared (image/compare.h):
+ * the caller's descriptor; -1 for an image without any file. */
+int files_tree(struct db *db, const char *name, int *ret_fd, struct err *err);
 int files_export(struct db *db, struct instance *i, int fd, struct err *err);

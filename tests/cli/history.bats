@@ -129,3 +129,83 @@ x:1" ]
 	[ -z "$(holm images -q)" ]
 	[ -z "$(ls "$HOLM_ROOT/layers")" ]
 }
+
+@test "diff of two images lists what was added, changed and removed" {
+	local tree=$TREE
+	mkdir -p "$tree/dir/below"
+	echo one > "$tree/dir/changes"
+	echo gone > "$tree/dir/below/goes"
+	echo same > "$tree/stays"
+	ln -s a "$tree/link"
+	image x:1 one > /dev/null
+	echo two > "$tree/dir/changes"
+	rm -r "$tree/dir/below"
+	echo new > "$tree/new"
+	ln -sfn b "$tree/link"
+	chmod 600 "$tree/stays"
+	touch -d 2001-01-01 "$tree/a"
+	tar -C "$tree" -c . | holm import - x:2
+	run -0 holm diff x:1 x:2
+	[ "$output" = "D /dir/below
+D /dir/below/goes
+C /dir/changes
+C /link
+A /new
+C /stays" ]
+	run -0 holm diff x:2 x:1
+	[[ $output == *"A /dir/below/goes"* ]]
+	run -0 holm diff --stat x:1 x:2
+	[[ ${lines[-1]} == "1 added, 3 changed, 2 removed; +4B -5B" ]]
+	run -0 holm diff x:1 x:1
+	[ -z "$output" ]
+	[ "$(holm diff --format '{{.Kind}}{{.After}}' x:1 x:2 | tail -n 2 | head -n 1)" = A4 ]
+	run -1 holm diff x:1 nothing:1
+	[[ $output == *"no such image: nothing:1"* ]]
+}
+
+# What is unpacked of a layer, of the image with one.
+files_of() { echo "$HOLM_ROOT/layers/$(holm image inspect -f '{{index .RootFS.Layers 0}}' "$1" | cut -d: -f2)"; }
+
+@test "verify finds files that are not what they were, and mends them from the blob" {
+	local files one
+	image x:1 one > /dev/null
+	run -0 holm image verify
+	[[ $output == "1 images, 1 layers: 0 damaged, 0 mended" ]]
+	files=$(files_of x:1)
+	for damage in "echo ONE > $files/a" "rm $files/a" "chmod 600 $files/a" "touch $files/more" \
+		"touch -d 2001-01-01 $files/a" "rm -r $files"; do
+		eval "$damage"
+		run -1 holm image verify x:1
+		[[ $output == "x:1 ("*"): layer ${files: -64:12}: its files are"*"1 damaged, 0 mended" ]]
+		run -0 holm image verify -q --repair
+		[[ $output == *"mended from the layer's blob"* ]]
+		run -0 holm image verify
+		[ "$(cat "$files/a")" = one ]
+	done
+	[ -z "$(ls "$HOLM_ROOT/tmp")" ]
+}
+
+@test "verify finds damaged and missing blobs, manifests and configurations" {
+	local blob
+	image x:1 one > /dev/null
+	blob=$(echo "$HOLM_ROOT"/blobs/sha256/*)
+	cp "$blob" "$BATS_TEST_TMPDIR/blob"
+	printf x >> "$blob"
+	run -1 holm image verify
+	[[ $output == *"blob ${blob: -64:12}: "*"1 damaged, 0 mended" ]]
+	head -c 20 "$BATS_TEST_TMPDIR/blob" > "$blob"
+	run -1 holm image verify
+	[[ $output == *"1 damaged, 0 mended" ]]
+	rm "$blob"
+	run -1 holm image verify
+	[[ $output == *"blob ${blob: -64:12}: it is missing"* ]]
+	cp "$BATS_TEST_TMPDIR/blob" "$blob"
+	run -0 holm image verify
+	python3 - "$HOLM_ROOT/holm.db" <<- 'EOF'
+		import sqlite3, sys
+		with sqlite3.connect(sys.argv[1]) as db:
+		    db.execute("UPDATE image SET config = replace(config, 'linux', 'Linux'), manifest_text = manifest_text || ' '")
+	EOF
+	run -1 holm image verify
+	[[ $output == *"configuration "*"manifest "*"2 damaged, 0 mended" ]]
+}
