@@ -61,8 +61,7 @@ int image_prune_matching(struct db *db, bool all, image_want_fn *want, void *dat
 	uint64_t *ret_freed, struct err *err);
 
 /* Unnamed images that no tag's log has reached for keep_log ns, and what nothing refers to. */
-int image_gc(
-	struct db *db, int64_t keep_log, char ***report, uint64_t *ret_freed, struct err *err);
+int image_gc(struct db *db, int64_t keep_log, char ***report, uint64_t *ret_freed, struct err *err);
 
 /* Archives. `progress` may be NULL; it is told bytes done. */
 typedef void image_progress_fn(void *data, const char *what, uint64_t done);
