@@ -27,6 +27,8 @@ static const struct cmd *const table[] = {
 	&cmd_cp,
 	&cmd_diff,
 	&cmd_export,
+	&cmd_build,
+	&cmd_commit,
 	&cmd_images,
 	&cmd_image_bootstrap,
 	&cmd_image_inspect,

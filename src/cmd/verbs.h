@@ -31,6 +31,8 @@ extern const struct cmd cmd_cp;
 extern const struct cmd cmd_diff;
 extern const struct cmd cmd_export;
 
+extern const struct cmd cmd_build;
+extern const struct cmd cmd_commit;
 extern const struct cmd cmd_images;
 extern const struct cmd cmd_image_bootstrap;
 extern const struct cmd cmd_image_inspect;

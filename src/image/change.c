@@ -1,5 +1,5 @@
 /*
- * Instructions of `import --change`: Docker's Dockerfile reference, those that only touch the
+ * Instructions of `import --change`, `commit --change` and Dockerfiles: Docker's Dockerfile reference, those that only touch the
  * configuration. Variables are not expanded: there is no build here that could have set any.
  */
 #include "image/change.h"
@@ -379,7 +379,7 @@ int image_change(struct image_config *config, const char *instruction, struct er
 	cleanup(free) char *text = NULL;
 
 	if (strlen(instruction) > MAX_INSTRUCTION)
-		return err_set(err, EINVAL, "--change: longer than %u KiB", MAX_INSTRUCTION >> 10);
+		return err_set(err, EINVAL, "an instruction is longer than %u KiB", MAX_INSTRUCTION >> 10);
 	text = xstrdup(skip_blanks(word + len));
 	for (size_t n = strlen(text); n && isspace((unsigned char)text[n - 1]); n--)
 		text[n - 1] = '\0';
@@ -388,13 +388,13 @@ int image_change(struct image_config *config, const char *instruction, struct er
 			strncasecmp(instructions[i].name, word, len) != 0)
 			continue;
 		if (!*text)
-			return err_set(err, EINVAL, "--change '%s': %s needs an argument",
+			return err_set(err, EINVAL, "'%s': %s needs an argument",
 				instruction, instructions[i].name);
 		if (instructions[i].fn(&config->config, text, err) < 0)
-			return err_wrap(err, "--change '%s'", instruction);
+			return err_wrap(err, "'%s'", instruction);
 		return 0;
 	}
 	return err_set(err, EINVAL,
-		"--change '%s': unknown instruction; known: CMD ENTRYPOINT ENV EXPOSE HEALTHCHECK LABEL ONBUILD SHELL STOPSIGNAL USER VOLUME WORKDIR",
+		"'%s': unknown instruction; known: CMD ENTRYPOINT ENV EXPOSE HEALTHCHECK LABEL ONBUILD SHELL STOPSIGNAL USER VOLUME WORKDIR",
 		instruction);
 }

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/parse.h"
 #include "base/strv.h"
+#include "image/layer_cache.h"
 #include "image/reference.h"
 #include "image/rows.h"
 #include "image/store.h"
@@ -59,7 +60,9 @@ int image_init(struct db *db, struct err *err)
 {
 	int r = db_migrate(db, "image", steps, err);
 
-	return r < 0 ? r : tag_log_init(db, err);
+	if (r == 0)
+		r = tag_log_init(db, err);
+	return r < 0 ? r : layer_cache_init(db, err);
 }
 
 /* The last column that image_of_row() reads. */

@@ -10,29 +10,18 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "base/ident.h"
-#include "base/parse.h"
 #include "base/strv.h"
 #include "image/change.h"
+#include "image/commit.h"
 #include "image/content.h"
 #include "image/platform.h"
 #include "image/rows.h"
-
-static int64_t now_or_epoch(void)
-{
-	const char *epoch = getenv("SOURCE_DATE_EPOCH");
-	int64_t seconds;
-
-	if (epoch && parse_i64(epoch, 0, INT64_MAX / 1000000000, &seconds) == 0)
-		return seconds * 1000000000;
-	return time_now();
-}
 
 static void set_created(struct image_config *config)
 {
 	struct image_history *history = config->history.items[0];
 
-	config->created = history->created = now_or_epoch();
+	config->created = history->created = image_time();
 }
 
 /* All that can be wrong about the request is found before the tar is read. */
@@ -48,8 +37,8 @@ static int make_config(
 	else
 		platform_host(&platform);
 	strv_foreach (change, what->changes)
-		if (r == 0)
-			r = image_change(config, *change, err);
+		if (r == 0 && (r = image_change(config, *change, err)) < 0)
+			return err_wrap(err, "--change");
 	if (r < 0)
 		return r;
 	config->architecture = xstrdup(platform.architecture);

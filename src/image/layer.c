@@ -12,6 +12,7 @@
 
 #include "base/fd.h"
 #include "image/extract.h"
+#include "image/tar.h"
 #include "image/unpacker.h"
 
 #define PROGRESS_STEP (1 << 20)
@@ -92,7 +93,7 @@ int layer_unpack_into(int root, struct stream *stream, int sock,
 	int r;
 
 	extractor_init(&x, root, reader, &as_packed);
-	x.layer = true;
+	x.layer = !options->plain;
 	x.unprivileged = options->unprivileged;
 	x.one_owner = options->one_owner;
 	x.progress = options->progress ? watch : NULL;
@@ -227,6 +228,27 @@ int layer_unpack(int fd, int tee_fd, const char *dir, const struct layer_options
 		return err_set(err, EBADMSG, "layer: the unpacker tells nothing");
 	*ret = job.result;
 	return 0;
+}
+
+enum archive_kind archive_kind(const void *start, size_t len)
+{
+	static const struct {
+		const char *magic;
+		size_t len;
+		enum archive_kind kind;
+	} kinds[] = { { "\x1f\x8b", 2, ARCHIVE_COMPRESSED },
+		{ "\x28\xb5\x2f\xfd", 4, ARCHIVE_COMPRESSED },
+		{ "\xfd"
+		  "7zXZ",
+			5, ARCHIVE_OTHER },
+		{ "BZh", 3, ARCHIVE_OTHER } };
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (len >= kinds[i].len && memcmp(start, kinds[i].magic, kinds[i].len) == 0)
+			return kinds[i].kind;
+	return len >= TAR_BLOCK && !tar_block_is_zero(start) && tar_block_checksum_ok(start)
+		       ? ARCHIVE_TAR
+		       : ARCHIVE_NONE;
 }
 
 int layer_pack(int rootfd, int out_fd, enum layer_compression compression, struct layer_result *ret,

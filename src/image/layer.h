@@ -46,6 +46,7 @@ struct layer_options {
 	 * may not be made are left out. */
 	bool unprivileged;
 	bool one_owner; /* ownership is not restored: there is one id only */
+	bool plain; /* not a layer: names that begin with .wh. are names */
 	/* Told the compressed bytes done, on the calling thread. May be NULL; as image_progress_fn. */
 	void (*progress)(void *data, const char *what, uint64_t done);
 	void *progress_data;
@@ -61,6 +62,10 @@ struct layer_options {
  */
 int layer_unpack(int fd, int tee_fd, const char *dir, const struct layer_options *options,
 	struct layer_result *ret, struct err *err);
+
+/* By its first bytes (512): whether something is a tar, or compressed, in one of our ways or another's. */
+enum archive_kind { ARCHIVE_NONE, ARCHIVE_TAR, ARCHIVE_COMPRESSED, ARCHIVE_OTHER };
+enum archive_kind archive_kind(const void *start, size_t len);
 
 /* Once for each process: of those file capabilities. */
 void layer_warn_of_lost_capabilities(void);
@@ -164,11 +169,16 @@ int tar_write_file(struct tar_writer *writer, const char *name, const void *data
 /* The end of the archive, flushed; ret (may be NULL) gets digests and sizes. */
 int tar_writer_finish(struct tar_writer *writer, struct layer_result *ret, struct err *err);
 
+struct stat;
+
 struct tar_tree_options {
 	const char *name; /* what `path` is called in the archive; "" or NULL: its children only */
 	bool whiteouts;   /* overlay's form into OCI's */
 	bool one_file_system; /* mount points appear as empty directories */
 	uint32_t base;        /* of a container's ids: shift.h */
+	/* Says yes to what is not to be in the archive, by its name there; or NULL. */
+	bool (*leave_out)(void *data, const char *name, const struct stat *st);
+	void *leave_out_data;
 };
 
 /* A file or a tree: `path` inside the root, its parents resolved inside, itself not followed. */

@@ -337,7 +337,9 @@ static int write_entry(
 	const char *first;
 	int r;
 
-	if (S_ISSOCK(st->st_mode))
+	if (S_ISSOCK(st->st_mode) ||
+		(fd < 0 && t->options->leave_out &&
+			t->options->leave_out(t->options->leave_out_data, t->name.data, st)))
 		return 0;
 	if (fd < 0 && (is_dir || S_ISREG(st->st_mode)))
 		return write_opened(t, dirfd, name, &copy, err);

@@ -17,7 +17,7 @@
 #include "base/alloc.h"
 #include "base/fd.h"
 #include "base/strv.h"
-#include "image/image.h"
+#include "image/commit.h"
 #include "instance/files.h"
 #include "instance/root.h"
 
@@ -259,4 +259,44 @@ int files_tree(struct db *db, const char *name, int *ret_fd, struct err *err)
 		return r;
 	*ret_fd = r;
 	return 0;
+}
+
+struct hiding {
+	const struct diff *d;
+	int lower;
+};
+
+/* Places of mounts, which we made where the image has nothing. */
+static bool is_hidden(void *data, const char *path, const struct stat *st)
+{
+	const struct hiding *h = data;
+	cleanup(free) char *absolute = xasprintf("/%s", path);
+	cleanup(fd_close) int was = -1;
+
+	(void)st;
+	if (!strv_contains(h->d->hidden, absolute))
+		return false;
+	was = open_in_root(h->lower, path, O_PATH | O_NOFOLLOW, 0);
+	return was == -ENOENT || was == -ENOTDIR;
+}
+
+int files_layer(struct db *db, struct instance *i, struct image_maker *maker,
+	struct made_layer *ret, struct err *err)
+{
+	cleanup(diff_clear) struct diff d = { 0 };
+	cleanup(image_free) struct image *image = NULL;
+	cleanup(free) char *path = xasprintf("%s/upper", i->dir);
+	cleanup(fd_close) int upper = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), lower = -1;
+	int r = image_find(db, i->config.image_id, &image, err);
+
+	if (r < 0)
+		return r;
+	if (upper < 0)
+		return err_errno(err, "open '%s'", path);
+	lower = root_mount(image->layer_dirs, NULL, NULL, err);
+	if (lower < 0)
+		return lower;
+	hide_mount_points(&d, &i->config);
+	return image_maker_layer_copy(
+		maker, upper, is_hidden, &(struct hiding){ &d, lower }, ret, err);
 }

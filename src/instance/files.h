@@ -26,3 +26,8 @@ int files_diff(struct db *db, struct instance *i, struct record_list *ret /* str
  * the caller's descriptor; -1 for an image without any file. */
 int files_tree(struct db *db, const char *name, int *ret_fd, struct err *err);
 int files_export(struct db *db, struct instance *i, int fd, struct err *err);
+/* What the instance has changed as a layer upon its image's. A running one should be frozen meanwhile. */
+struct image_maker;
+struct made_layer;
+int files_layer(struct db *db, struct instance *i, struct image_maker *maker,
+	struct made_layer *ret, struct err *err);

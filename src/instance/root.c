@@ -41,7 +41,8 @@ static int configure(int fs, const char *key, const char *value)
 }
 
 /* Linux 6.7 and later: one layer a call, so that neither count nor length matters. */
-static int mount_by_fsconfig(char *const *layers, const char *upper, const char *work)
+static int mount_by_fsconfig(
+	char *const *layers, const char *upper, const char *work, bool ephemeral)
 {
 	cleanup(fd_close) int fs = (int)syscall(SYS_fsopen, "overlay", FSOPEN_CLOEXEC);
 	int fd;
@@ -49,6 +50,8 @@ static int mount_by_fsconfig(char *const *layers, const char *upper, const char 
 	if (fs < 0)
 		return -errno;
 	if (rootless() && syscall(SYS_fsconfig, fs, FSCONFIG_SET_FLAG, "userxattr", NULL, 0) < 0)
+		return -errno;
+	if (ephemeral && syscall(SYS_fsconfig, fs, FSCONFIG_SET_FLAG, "volatile", NULL, 0) < 0)
 		return -errno;
 	for (size_t n = strv_len(layers); n-- > 0;)
 		if (configure(fs, "lowerdir+", layers[n]) < 0)
@@ -100,10 +103,19 @@ int root_mount(char *const *layers, const char *upper, const char *work, struct 
 	if (!upper && strv_len(layers) == 1)
 		fd = open(layers[0], O_PATH | O_DIRECTORY | O_CLOEXEC);
 	else
-		fd = mount_by_fsconfig(layers, upper, work);
+		fd = mount_by_fsconfig(layers, upper, work, /* ephemeral= */ false);
 	if (fd == -EINVAL || fd == -ENOSYS)
 		fd = fd_from_child(mount_in_child, &(struct overlay){ layers, upper, work });
 	return fd < 0 ? err_code(err, fd, "mount the root file system") : fd;
+}
+
+int root_mount_ephemeral(
+	char *const *layers, const char *upper, const char *work, struct err *err)
+{
+	int fd = mount_by_fsconfig(layers, upper, work, /* ephemeral= */ true);
+
+	/* Only slower: its unmounting syncs. */
+	return fd < 0 ? root_mount(layers, upper, work, err) : fd;
 }
 
 /* A stopped instance's volumes and binds, laid over its root in a mount namespace of a child's: mounts
