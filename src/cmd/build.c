@@ -23,9 +23,9 @@ struct build_options {
 
 static const char *const progress_modes[] = { "auto", "plain", "tty", "quiet", "json", NULL };
 
-static const struct cmd_option options[] = {
-	OPTION(struct build_options, add_host, OPT_STRV, 0, "add-host", "NAME:IP",
-		"an entry of /etc/hosts while RUN runs"),
+static const struct cmd_option options[] = { OPTION(struct build_options, add_host, OPT_STRV, 0,
+						     "add-host", "NAME:IP",
+						     "an entry of /etc/hosts while RUN runs"),
 	OPTION(struct build_options, args, OPT_STRV, 0, "build-arg", "NAME[=VALUE]",
 		"the value of an ARG; without =, the environment's"),
 	OPTION(struct build_options, context, OPT_STRV, 0, "build-context", "NAME=PATH",
@@ -51,8 +51,7 @@ static const struct cmd_option options[] = {
 		"what the image is for"),
 	OPTION_WITH(struct build_options, progress, OPT_STR, 0, "progress", "KIND",
 		"auto, plain, tty, quiet or json", .choices = progress_modes),
-	OPTION(struct build_options, pull, OPT_FLAG, 0, "pull", NULL,
-		"look for newer base images"),
+	OPTION(struct build_options, pull, OPT_FLAG, 0, "pull", NULL, "look for newer base images"),
 	OPTION(struct build_options, quiet, OPT_FLAG, 'q', "quiet", NULL,
 		"only print the image's id"),
 	OPTION(struct build_options, rm, OPT_FLAG, 0, "rm", NULL,
@@ -67,8 +66,7 @@ static const struct cmd_option options[] = {
 		"a name for the image"),
 	OPTION(struct build_options, target, OPT_STR, 0, "target", "STAGE",
 		"build this stage, and what it needs"),
-	OPTION_END
-};
+	OPTION_END };
 
 static volatile bool interrupted;
 
@@ -103,7 +101,8 @@ static int check_contexts(char *const *items, char ***map, struct err *err)
 		char *sign = strchr(*item, '=');
 		cleanup(free) char *name = NULL;
 		if (!sign || sign == *item || !sign[1])
-			return err_set(err, EINVAL, "--build-context '%s': expected NAME=PATH", *item);
+			return err_set(
+				err, EINVAL, "--build-context '%s': expected NAME=PATH", *item);
 		name = strndup(*item, (size_t)(sign - *item));
 		map_set(map, name, sign + 1);
 	}

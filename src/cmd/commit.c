@@ -58,12 +58,21 @@ static int commit(struct db *db, struct instance *i, const struct image_commit *
 	return r < 0 ? r : image_commit(db, maker, base, &layer, what, id, err);
 }
 
+/* By the state that freezing it has left. */
+static int thaw(struct db *db, const char *id, struct err *err)
+{
+	cleanup(instance_free) struct instance *i = NULL;
+	int r = instance_find(db, id, &i, err);
+
+	return r < 0 ? r : instance_pause(db, i, false, err);
+}
+
 static int run(struct cmd_call *call)
 {
 	const struct commit_options *o = call->options;
 	cleanup(instance_free) struct instance *i = NULL;
 	cleanup(free) char *command = NULL;
-	struct err err = { 0 }, thaw = { 0 };
+	struct err err = { 0 }, late = { 0 };
 	char id[DIGEST_LEN + 1];
 	struct db *db = cmd_db(&err);
 	bool frozen = false;
@@ -83,8 +92,8 @@ static int run(struct cmd_call *call)
 		frozen = true;
 	}
 	r = commit(db, i, &what, id, &err);
-	if (frozen && instance_pause(db, i, false, &thaw) < 0)
-		cmd_fail(&thaw, 1);
+	if (frozen && thaw(db, i->config.id, &late) < 0 && r == 0)
+		return cmd_fail(&late, 1);
 	if (r < 0)
 		return cmd_fail(&err, 1);
 	image_event("commit", id, what.name ? what.name : id);

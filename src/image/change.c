@@ -379,7 +379,8 @@ int image_change(struct image_config *config, const char *instruction, struct er
 	cleanup(free) char *text = NULL;
 
 	if (strlen(instruction) > MAX_INSTRUCTION)
-		return err_set(err, EINVAL, "an instruction is longer than %u KiB", MAX_INSTRUCTION >> 10);
+		return err_set(
+			err, EINVAL, "an instruction is longer than %u KiB", MAX_INSTRUCTION >> 10);
 	text = xstrdup(skip_blanks(word + len));
 	for (size_t n = strlen(text); n && isspace((unsigned char)text[n - 1]); n--)
 		text[n - 1] = '\0';
@@ -388,8 +389,8 @@ int image_change(struct image_config *config, const char *instruction, struct er
 			strncasecmp(instructions[i].name, word, len) != 0)
 			continue;
 		if (!*text)
-			return err_set(err, EINVAL, "'%s': %s needs an argument",
-				instruction, instructions[i].name);
+			return err_set(err, EINVAL, "'%s': %s needs an argument", instruction,
+				instructions[i].name);
 		if (instructions[i].fn(&config->config, text, err) < 0)
 			return err_wrap(err, "'%s'", instruction);
 		return 0;

@@ -79,8 +79,8 @@ DEFINE_CLEANUP(close_dir, DIR *);
 static bool is_overlay_xattr(const char *name, bool *ret_opaque)
 {
 	const char *rest = strncmp(name, "trusted.overlay.", 16) == 0 ? name + 16
-			   : strncmp(name, "user.overlay.", 13) == 0   ? name + 13
-								       : NULL;
+			   : strncmp(name, "user.overlay.", 13) == 0  ? name + 13
+								      : NULL;
 
 	*ret_opaque = rest && strcmp(rest, "opaque") == 0;
 	return rest;
@@ -112,8 +112,8 @@ static void clamp_time(int dirfd, const char *name, const struct stat *st, const
 }
 
 /* An upper directory as a layer. `lower` is -1 where there is nothing below. *count gets the entries. */
-static int normalize(int upper, int lower, const int64_t *clamp, size_t *count, int depth,
-	struct err *err)
+static int normalize(
+	int upper, int lower, const int64_t *clamp, size_t *count, int depth, struct err *err)
 {
 	int copy = openat(upper, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	cleanup(close_dir) DIR *d = copy < 0 ? NULL : fdopendir(copy);
@@ -240,9 +240,8 @@ int image_maker_layer_copy(struct image_maker *m, int upper,
 	struct made_layer *ret, struct err *err)
 {
 	cleanup(content_clear) struct content c = CONTENT_NONE;
-	struct pipe_job job = { .upper = upper, .options = { .whiteouts = true,
-							 .leave_out = leave_out,
-							 .leave_out_data = data } };
+	struct pipe_job job = { .upper = upper,
+		.options = { .whiteouts = true, .leave_out = leave_out, .leave_out_data = data } };
 	pthread_t thread;
 	int ends[2], r;
 
@@ -293,11 +292,11 @@ int image_maker_keep(struct image_maker *m, struct err *err)
 	return r;
 }
 
-int image_made_layers(struct db *db, const struct image *image, struct made_layer **ret, size_t *ret_n,
-	struct err *err)
+int image_made_layers(struct db *db, const struct image *image, struct made_layer **ret,
+	size_t *ret_n, struct err *err)
 {
-	cleanup(db_done) struct db_stmt q = db_prepare(
-		db, "SELECT diff_id, blob FROM image_layer WHERE image = ? ORDER BY n");
+	cleanup(db_done) struct db_stmt q =
+		db_prepare(db, "SELECT diff_id, blob FROM image_layer WHERE image = ? ORDER BY n");
 	cleanup(free) struct made_layer *layers = NULL;
 	size_t n = 0;
 	int r;

@@ -45,8 +45,8 @@ char *image_maker_layer_dir(struct image_maker *m, const char *diff_id);
 int image_maker_keep(struct image_maker *m, struct err *err);
 
 /* The layers of an image; the caller frees. */
-int image_made_layers(struct db *db, const struct image *image, struct made_layer **ret, size_t *ret_n,
-	struct err *err);
+int image_made_layers(struct db *db, const struct image *image, struct made_layer **ret,
+	size_t *ret_n, struct err *err);
 /* A new image: its configuration's diff ids are filled in. All layers are kept. names: as people write them. `why`
  * goes into the names' log: "built". */
 int image_maker_image(struct db *db, struct image_config *config, const struct made_layer *layers,
@@ -55,8 +55,8 @@ int image_maker_image(struct db *db, struct image_config *config, const struct m
 /* `commit`: the base's configuration with changes, and one more layer. */
 struct image_commit {
 	const char *author, *message, *name; /* NULL: none */
-	char *const *changes; /* Dockerfile instructions */
-	const char *created_by; /* for the history: the command that ran */
+	char *const *changes;                /* Dockerfile instructions */
+	const char *created_by;              /* for the history: the command that ran */
 };
 int image_commit(struct db *db, struct image_maker *m, const struct image *base,
 	const struct made_layer *layer, const struct image_commit *what, char id[DIGEST_LEN + 1],

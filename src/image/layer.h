@@ -46,7 +46,7 @@ struct layer_options {
 	 * may not be made are left out. */
 	bool unprivileged;
 	bool one_owner; /* ownership is not restored: there is one id only */
-	bool plain; /* not a layer: names that begin with .wh. are names */
+	bool plain;     /* not a layer: names that begin with .wh. are names */
 	/* Told the compressed bytes done, on the calling thread. May be NULL; as image_progress_fn. */
 	void (*progress)(void *data, const char *what, uint64_t done);
 	void *progress_data;

@@ -33,5 +33,4 @@ struct stat;
 /* Of a file whose contents cannot have changed since. 1 or 0. */
 int file_digest_find(
 	struct db *db, const struct stat *st, char digest[DIGEST_LEN + 1], struct err *err);
-int file_digest_add(
-	struct db *db, const struct stat *st, const char *digest, struct err *err);
+int file_digest_add(struct db *db, const struct stat *st, const char *digest, struct err *err);

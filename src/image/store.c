@@ -284,11 +284,13 @@ int store_collect(struct db *db, bool wait, uint64_t *ret_freed, struct err *err
 	sweep_tmp(root);
 	r = move_unreferred(db, root, "blobs/sha256",
 		"SELECT 1 FROM image_layer WHERE blob = ?1 UNION ALL"
-		" SELECT 1 FROM layer_cache WHERE blob = ?1 LIMIT 1", &moved, err);
+		" SELECT 1 FROM layer_cache WHERE blob = ?1 LIMIT 1",
+		&moved, err);
 	if (r == 0)
 		r = move_unreferred(db, root, "layers",
 			"SELECT 1 FROM image_layer WHERE diff_id = ?1 UNION ALL"
-			" SELECT 1 FROM layer_cache WHERE diff_id = ?1 LIMIT 1", &moved, err);
+			" SELECT 1 FROM layer_cache WHERE diff_id = ?1 LIMIT 1",
+			&moved, err);
 	/* From here on what was moved is temporary files like any other. */
 	lock_as(lock, LOCK_SH);
 	strv_foreach (name, moved) {

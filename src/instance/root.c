@@ -109,8 +109,7 @@ int root_mount(char *const *layers, const char *upper, const char *work, struct 
 	return fd < 0 ? err_code(err, fd, "mount the root file system") : fd;
 }
 
-int root_mount_ephemeral(
-	char *const *layers, const char *upper, const char *work, struct err *err)
+int root_mount_ephemeral(char *const *layers, const char *upper, const char *work, struct err *err)
 {
 	int fd = mount_by_fsconfig(layers, upper, work, /* ephemeral= */ true);
 

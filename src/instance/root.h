@@ -6,5 +6,4 @@
 /* The layers (bottom first) as one tree; with upper and work directories writable. The caller's. */
 int root_mount(char *const *layers, const char *upper, const char *work, struct err *err);
 /* The same to be written to, for what needs not be on the disk when it is unmounted, and is mounted once only. */
-int root_mount_ephemeral(
-	char *const *layers, const char *upper, const char *work, struct err *err);
+int root_mount_ephemeral(char *const *layers, const char *upper, const char *work, struct err *err);
