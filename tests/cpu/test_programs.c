@@ -130,7 +130,7 @@ static void guest_free(struct guest *g)
 }
 DEFINE_CLEANUP(guest_free, struct guest *);
 
-static struct guest *guest_new(const char *name, unsigned n_vcpus)
+static struct guest *guest_of_model(const char *name, unsigned n_vcpus, const char *model)
 {
 	struct guest *g = current = xnew(struct guest);
 	struct cpuid_table supported, cpuid;
@@ -152,7 +152,7 @@ static struct guest *guest_new(const char *name, unsigned n_vcpus)
 	if (!type->irqchip)
 		g->apics = lapics_new(g->memory);
 	assert_int_equal(type->cpuid_supported(&supported, &err), 0);
-	assert_int_equal(cpuid_build("host", &supported, n_vcpus, 0, &cpuid, &err), 0);
+	assert_int_equal(cpuid_build(model, &supported, n_vcpus, 0, &cpuid, &err), 0);
 	if (type->open(g->memory, &config, &g->cpu, &err) < 0)
 		fail_msg("%s", err.text);
 	for (unsigned i = 0; i < n_vcpus; i++)
@@ -186,6 +186,11 @@ static void wrong(const char *fmt, ...)
 	printf("# skip: %s (%s)\n", text, unreliable.text);
 	guest_free(current);
 	skip();
+}
+
+static struct guest *guest_new(const char *name, unsigned n_vcpus)
+{
+	return guest_of_model(name, n_vcpus, "host");
 }
 
 struct thread {
@@ -240,14 +245,19 @@ static enum cpu_exit run_for(struct guest *g, int64_t stop_after_ms)
 	return threads[0].end;
 }
 
-static void expect(const char *name, unsigned n_vcpus, const char *text)
+static void expect_of_model(const char *name, unsigned n_vcpus, const char *model, const char *text)
 {
-	cleanup(guest_free) struct guest *g = guest_new(name, n_vcpus);
+	cleanup(guest_free) struct guest *g = guest_of_model(name, n_vcpus, model);
 
 	if (run_for(g, 0) != CPU_EXIT_KICK)
 		fail_msg("triple fault after \"%s\"", g->text);
 	if (g->value != 0 || strcmp(g->text, text) != 0)
 		wrong("ended with %d after \"%s\"", g->value, g->text);
+}
+
+static void expect(const char *name, unsigned n_vcpus, const char *text)
+{
+	expect_of_model(name, n_vcpus, "host", text);
 }
 
 static void real_mode(void **state)
@@ -290,6 +300,20 @@ static void protection_keys(void **state)
 		skip();
 	}
 	expect("keys", 1, "UKWSX");
+}
+
+/* What the model has not cannot be switched on, whether the cpu has it or not. */
+static void hidden_features(void **state)
+{
+	struct cpuid_table supported, cpuid;
+	struct err err = { 0 };
+
+	assert_int_equal(type->cpuid_supported(&supported, NULL), 0);
+	if (cpuid_build("x86-64-v2", &supported, 1, 0, &cpuid, &err) < 0) {
+		printf("# skip: %s\n", err.text);
+		skip();
+	}
+	expect_of_model("hidden", 1, "x86-64-v2", "h");
 }
 
 static void legacy_paging(void **state)
@@ -478,6 +502,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(paging),
 		cmocka_unit_test(debug_exceptions),
 		cmocka_unit_test(protection_keys),
+		cmocka_unit_test(hidden_features),
 		cmocka_unit_test(legacy_paging),
 		cmocka_unit_test(interrupts),
 		cmocka_unit_test(second_processor),

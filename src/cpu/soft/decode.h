@@ -87,6 +87,9 @@ enum feature {
 	F_VPCLMUL,
 	F_PKU,
 	F_PKS,
+	F_SMEP,
+	F_UMIP,
+	F_PCID,
 	F_LAST,
 };
 

@@ -38,9 +38,10 @@ static uint64_t cr4_allowed(const struct vcpu *v)
 	const uint32_t *f = v->cpu->features;
 
 	return CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR |
-	       CR4_OSXMMEXCPT | CR4_UMIP | CR4_PCIDE | CR4_SMEP | (f[F_SMAP] ? CR4_SMAP : 0) |
-	       (f[F_PKU] ? CR4_PKE : 0) | (f[F_PKS] ? CR4_PKS : 0) |
-	       (f[F_FSGSBASE] ? CR4_FSGSBASE : 0) | (f[F_XSAVE] ? CR4_OSXSAVE : 0);
+	       CR4_OSXMMEXCPT | (f[F_UMIP] ? CR4_UMIP : 0) | (f[F_PCID] ? CR4_PCIDE : 0) |
+	       (f[F_SMEP] ? CR4_SMEP : 0) | (f[F_SMAP] ? CR4_SMAP : 0) | (f[F_PKU] ? CR4_PKE : 0) |
+	       (f[F_PKS] ? CR4_PKS : 0) | (f[F_FSGSBASE] ? CR4_FSGSBASE : 0) |
+	       (f[F_XSAVE] ? CR4_OSXSAVE : 0);
 }
 
 static void check_cr0(struct vcpu *v, uint64_t value)
