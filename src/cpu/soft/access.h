@@ -19,18 +19,23 @@ static inline unsigned current_table(const struct vcpu *v)
 }
 
 /* One comparison for tag, permission and page crossing: the difference is the offset when the tag fits. */
+static inline bool holds(uint64_t tag, uint64_t linear, unsigned size)
+{
+	return (linear ^ tag) <= PAGE_BYTES - size;
+}
+
 #define DEFINE_ACCESS(bits) \
 	static inline uint##bits##_t read##bits(struct vcpu *v, uint64_t linear) \
 	{ \
 		const struct tlb_entry *e = tlb_slot(v->tlb, linear); \
-		if (likely((linear ^ e->read) <= PAGE_BYTES - bits / 8)) \
+		if (likely(holds(e->read, linear, bits / 8))) \
 			return *(volatile uint##bits##_t *)(linear + e->addend); \
 		return (uint##bits##_t)mmu_read_slow(v, linear, bits / 8, current_table(v)); \
 	} \
 	static inline void write##bits(struct vcpu *v, uint64_t linear, uint##bits##_t value) \
 	{ \
 		const struct tlb_entry *e = tlb_slot(v->tlb, linear); \
-		if (likely((linear ^ e->write) <= PAGE_BYTES - bits / 8)) \
+		if (likely(holds(e->write, linear, bits / 8))) \
 			*(volatile uint##bits##_t *)(linear + e->addend) = value; \
 		else \
 			mmu_write_slow(v, linear, value, bits / 8, current_table(v)); \
@@ -76,7 +81,7 @@ static inline void *rw_begin(struct vcpu *v, uint64_t linear, unsigned size)
 {
 	const struct tlb_entry *e = tlb_slot(v->tlb, linear);
 
-	if (likely((linear ^ e->write) <= PAGE_BYTES - size))
+	if (likely(holds(e->write, linear, size)))
 		return (void *)(linear + e->addend);
 	return mmu_rw_slow(v, linear, size, current_table(v));
 }

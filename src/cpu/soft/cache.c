@@ -62,7 +62,7 @@ void cache_flush_fetches(struct cache *cache)
 		cache->fetch[0][n].page = cache->fetch[1][n].page = TLB_NONE;
 }
 
-static void find_page(struct vcpu *v, uint64_t linear)
+static noinline void find_page(struct vcpu *v, uint64_t linear)
 {
 	uint64_t page = linear & ~(uint64_t)(PAGE_BYTES - 1);
 	struct fetch *f = &v->cache->fetch[v->cpl == 3][linear / PAGE_BYTES % FETCHES];
@@ -169,7 +169,7 @@ static void make_cell(struct vcpu *v, struct cell *c, int length)
 }
 
 /* Decoded anew each time: its bytes are gathered from two pages or from a device. */
-static const struct block *single(struct vcpu *v, uint64_t linear)
+static noinline const struct block *single(struct vcpu *v, uint64_t linear)
 {
 	struct block *b = (struct block *)v->cache->single;
 	uint8_t bytes[INSN_MAX];
@@ -208,7 +208,7 @@ static struct block *room_for(struct cache *cache)
 	return (struct block *)(cache->arena + cache->used);
 }
 
-static const struct block *decode(
+static noinline const struct block *decode(
 	struct vcpu *v, uint64_t linear, uint64_t key, const struct block **bucket)
 {
 	unsigned offset = linear % PAGE_BYTES;

@@ -222,7 +222,7 @@ uint64_t mmu_read_slow(struct vcpu *v, uint64_t linear, unsigned size, unsigned 
 	uint8_t *host;
 
 	check_access(v, linear, size, false, table);
-	if ((linear ^ e->read) <= PAGE_BYTES - size)
+	if (holds(e->read, linear, size))
 		return read_physical(v, (uint8_t *)(linear + e->addend), 0, size);
 	if (!crosses(linear, size)) {
 		host = fill(v, linear, 0, table, &physical);
@@ -267,18 +267,8 @@ static void after_write(struct vcpu *v, uint64_t physical, unsigned size)
 		code_written(v, code, physical, size);
 }
 
-static void write_physical(
-	struct vcpu *v, uint8_t *host, uint64_t physical, uint64_t value, unsigned size)
+static void store(uint8_t *host, uint64_t value, unsigned size)
 {
-	const struct memory_region *r;
-
-	if (!host) {
-		vcpu_write(v->link, physical, value, size);
-		return;
-	}
-	r = memory_find(v->cpu->memory, physical);
-	if (r && r->readonly)
-		return;
 	switch (size) {
 	case 1:
 		*(volatile uint8_t *)host = (uint8_t)value;
@@ -295,6 +285,21 @@ static void write_physical(
 	default:
 		memcpy(host, &value, size);
 	}
+}
+
+static void write_physical(
+	struct vcpu *v, uint8_t *host, uint64_t physical, uint64_t value, unsigned size)
+{
+	const struct memory_region *r;
+
+	if (!host) {
+		vcpu_write(v->link, physical, value, size);
+		return;
+	}
+	r = memory_find(v->cpu->memory, physical);
+	if (r && r->readonly)
+		return;
+	store(host, value, size);
 	after_write(v, physical, size);
 }
 
@@ -308,6 +313,10 @@ void mmu_write_slow(struct vcpu *v, uint64_t linear, uint64_t value, unsigned si
 	if (crosses(linear, size))
 		first = PAGE_BYTES - (unsigned)(linear % PAGE_BYTES);
 	host[0] = fill(v, linear, PF_WRITE, table, &physical[0]);
+	if (first == size && holds(tlb_slot(v->tables[table], linear)->write, linear, size)) {
+		store(host[0], value, size);
+		return;
+	}
 	if (first == size) {
 		write_physical(v, host[0], physical[0], value, size);
 		return;
@@ -332,6 +341,8 @@ void *mmu_rw_slow(struct vcpu *v, uint64_t linear, unsigned size, unsigned table
 
 	check_access(v, linear, size, true, table);
 	host = fill(v, linear, PF_WRITE, table, &physical);
+	if (holds(tlb_slot(v->tables[table], linear)->write, linear, size))
+		return host;
 	v->rw_linear = linear;
 	v->rw_size = size;
 	code = mmu_code_page(v->cpu, physical, &page, &readonly);

@@ -514,9 +514,11 @@ static void deliver(struct vcpu *v)
 static void loop(struct vcpu *v)
 {
 	for (;;) {
-		if (unlikely(atomic_load_explicit(&v->stop, memory_order_relaxed)))
+		/* Whoever asks for a flush says stop after it. */
+		if (unlikely(atomic_load_explicit(&v->stop, memory_order_relaxed))) {
 			atomic_store(&v->stop, 0);
-		flush_if_asked(v);
+			flush_if_asked(v);
+		}
 		if (unlikely(take_events(v)))
 			return;
 		if (unlikely(v->event.vector >= 0))

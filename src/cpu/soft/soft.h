@@ -28,6 +28,8 @@
 
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
+/* Of what is rare, so that the frequent path beside it needs no frame. */
+#define noinline __attribute__((noinline))
 
 /* RFLAGS. */
 #define FL_CF 0x1u
