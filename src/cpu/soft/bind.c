@@ -144,6 +144,9 @@ static bool available(const struct cpu *cpu, const struct insn *i)
 		return false;
 	if (!(i->prefixes & PREFIX_VEX))
 		return true;
+	/* VPINSRQ and VPEXTRQ outside 64-bit code: Intel's processors do not look at W there. */
+	if ((i->op == OP_VPINSRD || i->op == OP_VPEXTRD) && i->w && cpu->is_amd)
+		return false;
 	if ((flags & FORM_L1_AVX2) && i->l && !cpu->features[F_AVX2])
 		return false;
 	if (feature == F_AES || feature == F_PCLMUL)

@@ -120,8 +120,9 @@ void op_int1(struct vcpu *v, const struct cell *c)
 void op_bound(struct vcpu *v, const struct cell *c)
 {
 	unsigned size = c->i.opsize;
-	uint64_t linear = linear_of(v, c, 2 * size, false);
-	uint64_t low = read_size(v, linear, size), high = read_size(v, linear + size, size),
+	/* Whether the upper bound is in the segment matters after the lower one was read. */
+	uint64_t low = read_size(v, linear_of(v, c, size, false), size),
+		 high = read_size(v, linear_of(v, c, 2 * size, false) + size, size),
 		 index = reg_get(v, c->reg, size);
 	bool out = size == 2 ? (int16_t)index < (int16_t)low || (int16_t)index > (int16_t)high
 			     : (int32_t)index < (int32_t)low || (int32_t)index > (int32_t)high;

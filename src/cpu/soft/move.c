@@ -328,7 +328,6 @@ void op_push(struct vcpu *v, const struct cell *c)
 	if (o.kind == OPERAND_IMM)
 		push(v, c->i.imm, size);
 	else if (o.kind == OPERAND_REG && o.class == CLASS_SEG)
-		/* Of a 4-byte slot processors write the selector alone. */
 		push_selector(v, v->seg[o.reg].selector, size);
 	else
 		push(v, rm_get(v, c, size), size);
@@ -343,7 +342,8 @@ void push_selector(struct vcpu *v, uint16_t selector, unsigned size)
 {
 	uint64_t sp = (v->gpr[4] - size) & v->stack_mask;
 
-	stack_poke(v, sp, selector, size == 8 ? 8 : 2);
+	/* Of a 4-byte slot Intel's processors write the selector alone. */
+	stack_poke(v, sp, selector, size == 4 && !v->cpu->is_amd ? 2 : size);
 	stack_set(v, sp);
 }
 

@@ -200,6 +200,12 @@ static void note_x87(struct vcpu *v, const struct cell *c, uint64_t linear)
 	}
 }
 
+/* The operand's address, of which the lowest bits count. */
+static uint64_t low_address(struct vcpu *v, const struct cell *c)
+{
+	return effective(v, c) + (c->flat ? 0 : v->seg[c->i.segment].base);
+}
+
 void op_stub(struct vcpu *v, const struct cell *c)
 {
 	const struct stub *s = c->stub;
@@ -208,9 +214,10 @@ void op_stub(struct vcpu *v, const struct cell *c)
 
 	check_units(v, c, s);
 	if (c->i.memory) {
-		linear = linear_of(v, c, s->memory_size, s->writes_memory);
-		if (s->align && (linear & (s->align - 1u)))
+		/* Before the segment's limit. */
+		if (s->align && (low_address(v, c) & (s->align - 1u)))
 			fault_gp(v);
+		linear = linear_of(v, c, s->memory_size, s->writes_memory);
 		/* An unmasked exception leaves an x87 store's destination as it was. */
 		if (s->writes_memory && s->is_x87)
 			mmu_probe_write(v, linear, s->memory_size);

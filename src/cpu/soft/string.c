@@ -112,11 +112,14 @@ void op_movs(struct vcpu *v, const struct cell *c)
 	if (!n)
 		return;
 	do {
-		uint64_t from = source(&s), to = destination(&s, true);
+		uint64_t from = source(&s);
 
-		done = can_run(&s) ? move_run(&s, from, to, count(&s)) : 0;
+		done = can_run(&s) ? move_run(&s, from, destination(&s, true), count(&s)) : 0;
 		if (!done) {
-			write_size(v, to, read_size(v, from, s.size), s.size);
+			/* All that is wrong with the source comes first. */
+			uint64_t value = read_size(v, from, s.size);
+
+			write_size(v, destination(&s, true), value, s.size);
 			done = 1;
 		}
 		advance(&s, RSI, done);

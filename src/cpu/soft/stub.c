@@ -182,8 +182,11 @@ static bool has_modrm(const struct insn *i)
 
 static void emit_vex(struct emit *e, const struct insn *i, const struct fields *f)
 {
+	/* Outside 64-bit code W counts only where it is part of the opcode. */
+	bool w = i->w && (i->mode == DECODE_64 || (i->form->when & W1));
+
 	EMIT(e, 0xc4, (uint8_t)((f->r ? 0 : 0x80) | 0x40 | (f->b ? 0 : 0x20) | i->map),
-		(uint8_t)(i->w << 7 | (~f->vvvv & 15) << 3 | i->l << 2 | i->pp), i->opcode);
+		(uint8_t)(w << 7 | (~f->vvvv & 15) << 3 | i->l << 2 | i->pp), i->opcode);
 }
 
 static void emit_legacy(struct emit *e, const struct insn *i, const struct fields *f)

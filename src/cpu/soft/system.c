@@ -450,20 +450,14 @@ void op_lsl(struct vcpu *v, const struct cell *c)
 void op_arpl(struct vcpu *v, const struct cell *c)
 {
 	uint16_t mine = REG_AT(v, c->reg, uint16_t), theirs;
-	uint64_t linear = 0;
+	bool lower;
 
 	need_protected(v);
-	if (c->i.memory)
-		linear = linear_of(v, c, 2, true);
-	theirs = c->i.memory ? read16(v, linear) : REG_AT(v, c->rm, uint16_t);
-	set_zf(v, (theirs & 3) < (mine & 3));
-	if ((theirs & 3) >= (mine & 3))
-		return;
-	theirs = (uint16_t)((theirs & ~3u) | (mine & 3u));
-	if (c->i.memory)
-		write16(v, linear, theirs);
-	else
-		REG_AT(v, c->rm, uint16_t) = theirs;
+	theirs = (uint16_t)rm_get(v, c, 2);
+	lower = (theirs & 3) < (mine & 3);
+	if (lower)
+		rm_set(v, c, (theirs & ~3u) | (mine & 3u), 2);
+	set_zf(v, lower);
 }
 
 void op_mov_from_seg(struct vcpu *v, const struct cell *c)
