@@ -83,7 +83,12 @@ conformance-oci: build
 	@tools/deps run check conformance
 	@$(SUDO) tests/conformance/run $(BUILD)/holm
 
+# The corpus of Dockerfiles, compared with what Debian's buildah makes of them.
+conformance-build: build
+	@tools/deps run check conformance-build
+	@$(SUDO) env HOLM=$(abspath $(BUILD))/holm tests/build/run --buildah
+
 clean:
 	rm -rf build build-asan build-clang build-fuzz
 
-.PHONY: build run check conformance conformance-cpu conformance-oci conformance-machine check-v2 check-machine asan lint format install bench fuzz soak clean
+.PHONY: build run check conformance conformance-cpu conformance-oci conformance-build conformance-machine check-v2 check-machine asan lint format install bench fuzz soak clean

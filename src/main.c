@@ -28,6 +28,7 @@ static const struct cmd *const table[] = {
 	&cmd_diff,
 	&cmd_export,
 	&cmd_build,
+	&cmd_builder_prune,
 	&cmd_commit,
 	&cmd_images,
 	&cmd_image_bootstrap,

@@ -61,3 +61,11 @@ typedef void build_watch_fn(void *data, const struct build_event *event);
  * *stop (may be NULL), once true, ends it with -EINTR: for signal handlers. */
 int build_run(struct db *db, const struct build_config *config, const volatile bool *stop,
 	build_watch_fn *watch, void *data, char id[DIGEST_LEN + 1], struct err *err);
+
+/* What builds keep for the next; all that was last used before a time (ns). */
+struct build_pruned {
+	uint64_t entries, bytes;
+};
+int build_prune(struct db *db, int64_t before, struct build_pruned *ret, struct err *err);
+struct layer_cache_usage;
+int build_usage(struct db *db, struct layer_cache_usage *ret, struct err *err);

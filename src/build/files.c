@@ -30,6 +30,12 @@ void files_clear(struct file_set *set)
 	set->n = 0;
 }
 
+int files_open(const struct file_set *set, const struct file_entry *e, int flags)
+{
+	return open_in_root(
+		set->root, *e->from ? e->from : ".", flags | (e->top ? 0 : O_NOFOLLOW), 0);
+}
+
 static char *join(const char *dir, const char *name)
 {
 	return !*dir ? xstrdup(name) : !*name ? xstrdup(dir) : xasprintf("%s/%s", dir, name);
@@ -319,7 +325,7 @@ static int file_digest(const struct file_set *set, const struct file_entry *e,
 	pthread_mutex_unlock(store->mutex);
 	if (r)
 		return r < 0 ? r : 0;
-	fd = open_in_root(set->root, e->from, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+	fd = files_open(set, e, O_RDONLY | O_NONBLOCK);
 	if (fd < 0)
 		return err_code(err, fd, "open '%s'", e->from);
 	hash_init(&h);
@@ -334,9 +340,9 @@ static int file_digest(const struct file_set *set, const struct file_entry *e,
 }
 
 /* Those that the copy keeps. */
-static void hash_xattrs(struct hash *h, int root, const char *path)
+static void hash_xattrs(struct hash *h, const struct file_set *set, const struct file_entry *e)
 {
-	cleanup(fd_close) int fd = open_in_root(root, *path ? path : ".", O_PATH | O_NOFOLLOW, 0);
+	cleanup(fd_close) int fd = files_open(set, e, O_PATH);
 	char self[64], names[4096], value[4096];
 	ssize_t n;
 
@@ -371,7 +377,7 @@ static int digest_entry(const struct file_set *set, const struct file_entry *e, 
 		if (r == 0)
 			hash_text(h, text);
 	} else if (S_ISLNK(e->st.st_mode)) {
-		cleanup(fd_close) int fd = open_in_root(set->root, e->from, O_PATH | O_NOFOLLOW, 0);
+		cleanup(fd_close) int fd = files_open(set, e, O_PATH);
 		ssize_t n = fd < 0 ? -1 : readlinkat(fd, "", target, sizeof(target) - 1);
 		if (n < 0)
 			return err_errno(err, "read the link '%s'", e->from);
@@ -381,7 +387,7 @@ static int digest_entry(const struct file_set *set, const struct file_entry *e, 
 		hash_number(h, e->st.st_rdev);
 	}
 	if (r == 0 && !S_ISLNK(e->st.st_mode))
-		hash_xattrs(h, set->root, e->from);
+		hash_xattrs(h, set, e);
 	return r;
 }
 

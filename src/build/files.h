@@ -30,6 +30,8 @@ struct file_options {
 	bool parents;                 /* --parents */
 };
 
+/* Opens what an entry is, a link only where it was named itself. */
+int files_open(const struct file_set *set, const struct file_entry *e, int flags);
 /* Adds what a pattern names. -ENOENT when that is nothing. */
 int files_add(
 	struct file_set *set, const char *pattern, const struct file_options *how, struct err *err);

@@ -99,8 +99,6 @@ static int enter_parent(struct copier *c, const char *to, const char **ret_name)
 
 static int finish_dir(struct copier *c, const struct file_entry *e, int dir)
 {
-	cleanup(fd_close) int from =
-		open_in_root(c->set->root, *e->from ? e->from : ".", O_RDONLY | O_DIRECTORY, 0);
 	uid_t uid = c->how->keep_owner ? e->st.st_uid : c->how->uid;
 	gid_t gid = c->how->keep_owner ? e->st.st_gid : c->how->gid;
 	mode_t mode = (c->how->set_mode ? c->how->mode : e->st.st_mode) & 07777;
@@ -148,7 +146,7 @@ static int copy_file(struct copier *c, const struct file_entry *e, const char *t
 		.uid = c->how->uid,
 		.gid = c->how->gid,
 		.replace = true };
-	cleanup(fd_close) int from = open_in_root(c->set->root, e->from, O_PATH | O_NOFOLLOW, 0);
+	cleanup(fd_close) int from = files_open(c->set, e, O_PATH);
 	const char *name;
 	struct stat st;
 	int r;

@@ -109,6 +109,10 @@ int stage_run(struct stage *stage, struct err *err);
 char **stage_vars(const struct stage *stage);
 int stage_expand(const struct stage *stage, const char *word, char **ret, struct err *err);
 
+/* USER's and --chown's words, by the stage's own files: a number alone is the group, too (Docker). */
+int stage_owner(
+	const struct stage *stage, const char *user, uid_t *uid, gid_t *gid, struct err *err);
+
 /* A step on its way. */
 struct step {
 	struct stage *stage;

@@ -15,6 +15,7 @@
 #include "base/alloc.h"
 #include "base/fd.h"
 #include "base/ident.h"
+#include "base/parse.h"
 #include "base/strv.h"
 #include "build/expand.h"
 #include "build/internal.h"
@@ -400,22 +401,39 @@ static int step_onbuild(struct step *p, struct err *err)
 	return 0;
 }
 
+int stage_owner(
+	const struct stage *stage, const char *user, uid_t *uid, gid_t *gid, struct err *err)
+{
+	cleanup(strv_free) char **dirs = stage_layer_dirs(stage);
+	const struct image image = { .layer_dirs = dirs };
+	struct bundle_user found = { 0 };
+	uint64_t number;
+	int r = spec_user(&image, NULL, user, NULL, &found, NULL, err);
+
+	free(found.additional_gids.v);
+	if (r < 0)
+		return r;
+	*uid = found.uid;
+	*gid = found.gid;
+	if (user && parse_u64(user, UINT32_MAX - 1, &number) == 0)
+		*gid = found.uid;
+	return 0;
+}
+
 static int make_workdir(struct step *p, const char *name, struct err *err)
 {
 	struct image_process *c = &p->stage->config.config;
-	cleanup(strv_free) char **dirs = stage_layer_dirs(p->stage);
-	const struct image image = { .layer_dirs = dirs };
-	struct bundle_user user = { 0 };
 	cleanup(fd_close) int root = -1, lower = -1, dir = -1;
 	bool made = false;
-	int r = spec_user(&image, NULL, c->user, NULL, &user, NULL, err);
+	uid_t uid;
+	gid_t gid;
+	int r = stage_owner(p->stage, c->user, &uid, &gid, err);
 
-	free(user.additional_gids.v);
 	if (r == 0)
 		r = step_overlay(p, name, &root, err);
 	if (r < 0)
 		return r;
-	dir = files_make_dir(root, c->working_dir, user.uid, user.gid, &made, err);
+	dir = files_make_dir(root, c->working_dir, uid, gid, &made, err);
 	if (dir < 0)
 		return dir;
 	dir = fd_close(dir);
@@ -560,6 +578,7 @@ static int from_stage(struct stage *stage, const struct stage *base, struct err 
 	stage->layers = xcalloc(base->n_layers + 1, sizeof(*stage->layers));
 	memcpy(stage->layers, base->layers, base->n_layers * sizeof(*stage->layers));
 	stage->n_layers = base->n_layers;
+	stage->args = strv_copy(base->args);
 	memcpy(stage->key, base->key, sizeof(stage->key));
 	return r;
 }

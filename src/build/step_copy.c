@@ -15,7 +15,6 @@
 #include "build/expand.h"
 #include "build/internal.h"
 #include "image/layer.h"
-#include "instance/spec.h"
 #include "rootless/rootless.h"
 
 struct copy {
@@ -281,26 +280,13 @@ static int add_key(struct copy *c, bool contents, struct err *err)
 /* 0:0, whoever it was, of contexts; whose it was of stages and images. */
 static int resolve_owner(struct copy *c, struct err *err)
 {
-	cleanup(strv_free) char **dirs = NULL;
-	struct bundle_user user = { 0 };
-	uint64_t number;
 	int r;
 
 	c->how.keep_owner = c->origin.keep_owner && !c->chown;
 	if (!c->chown)
 		return 0;
-	dirs = stage_layer_dirs(c->p->stage);
-	const struct image image = { .layer_dirs = dirs };
-	r = spec_user(&image, NULL, c->chown, NULL, &user, NULL, err);
-	free(user.additional_gids.v);
-	if (r < 0)
-		return err_wrap(err, "--chown");
-	c->how.uid = user.uid;
-	c->how.gid = user.gid;
-	/* A number alone is both (Docker). */
-	if (parse_u64(c->chown, UINT32_MAX - 1, &number) == 0)
-		c->how.gid = user.uid;
-	return 0;
+	r = stage_owner(c->p->stage, c->chown, &c->how.uid, &c->how.gid, err);
+	return r < 0 ? err_wrap(err, "--chown") : 0;
 }
 
 /* Unpacks what is an archive into the destination, and takes it out of the set. */
@@ -313,8 +299,7 @@ static int unpack(struct copy *c, size_t i, int root, struct err *err)
 	struct build *b = c->p->stage->build;
 	struct file_entry *e = &c->files.items[i];
 	cleanup(files_clear) struct file_set unpacked = { .root = -1 };
-	cleanup(fd_close) int fd = open_in_root(c->files.root, e->from, O_RDONLY | O_NOFOLLOW, 0),
-			      dirfd = -1;
+	cleanup(fd_close) int fd = files_open(&c->files, e, O_RDONLY), dirfd = -1;
 	cleanup(free) char *name = build_name(b, "a"), *into = NULL,
 			   *dir = xasprintf("%s/%s", image_maker_path(b->maker), name);
 	struct file_copy how = c->how;

@@ -10,10 +10,12 @@
 #include "base/ident.h"
 #include "base/parse.h"
 #include "base/strv.h"
+#include "build/build.h"
 #include "cmd/cmd.h"
 #include "cmd/image_rows.h"
 #include "cmd/output.h"
 #include "image/image.h"
+#include "image/layer_cache.h"
 #include "image/reference.h"
 #include "image/tag_log.h"
 #include "instance/instance.h"
@@ -168,13 +170,14 @@ static int run_df(struct cmd_call *call)
 	cleanup(json_free) json_t *images = json_array(), *instances = json_array();
 	cleanup(json_free) json_t *volumes = json_array(), *rows = json_array();
 	struct usage image = { 0 }, instance = { 0 }, volume = { 0 };
+	struct layer_cache_usage cache = { 0 };
 	struct err err = { 0 };
 	struct db *db = cmd_db(&err);
 	int r;
 
 	if (!db || image_rows(db, images, &image, &err) < 0 ||
 		instance_rows(db, instances, &instance, &err) < 0 ||
-		volume_rows(db, volumes, &volume, &err) < 0)
+		volume_rows(db, volumes, &volume, &err) < 0 || build_usage(db, &cache, &err) < 0)
 		return cmd_fail(&err, 1);
 	if (o->verbose) {
 		r = print_verbose(o->format, images, instances, volumes, &err);
@@ -183,6 +186,9 @@ static int run_df(struct cmd_call *call)
 	json_array_append_new(rows, usage_row("Images", &image));
 	json_array_append_new(rows, usage_row("Containers", &instance));
 	json_array_append_new(rows, usage_row("Local Volumes", &volume));
+	json_array_append_new(
+		rows, usage_row("Build Cache",
+			      &(struct usage){ cache.entries, 0, cache.bytes, cache.reclaimable }));
 	r = output_rows(df_columns, rows, o->format, NULL, false, &err);
 	return r < 0 ? cmd_fail(&err, 1) : 0;
 }
@@ -306,6 +312,19 @@ static int prune_volumes(struct db *db, struct pruning *p, struct err *err)
 	return r;
 }
 
+/* The cache has no labels. */
+static int prune_builds(struct db *db, struct pruning *p, struct err *err)
+{
+	struct build_pruned pruned = { 0 };
+	int r = filter_labels(p->options->filter, NULL) ? build_prune(db, p->until, &pruned, err)
+							: 0;
+
+	p->freed += pruned.bytes;
+	if (pruned.entries)
+		printf("Deleted build cache objects: %llu\n\n", (unsigned long long)pruned.entries);
+	return r;
+}
+
 static bool wanted(void *data, const struct image *image)
 {
 	return chosen(data, image->created, image->config.config.labels);
@@ -347,7 +366,7 @@ static int ask(const struct prune_options *o, struct err *err)
 {
 	if (!o->force)
 		fprintf(stderr,
-			"This removes all stopped containers, networks that none uses%s, and %s.\n",
+			"This removes all stopped containers, networks that none uses%s, what builds keep for the next, and %s.\n",
 			o->volumes ? ", anonymous volumes that none uses" : "",
 			o->all ? "images that none uses" : "images without a name");
 	return output_confirm(o->force, "Go on?", err);
@@ -368,7 +387,8 @@ static int run_prune(struct cmd_call *call)
 		return r < 0 ? cmd_fail(&err, 1) : 0;
 	db = cmd_db(&err);
 	if (!db || prune_instances(db, &p, &err) < 0 || prune_networks(db, &p, &err) < 0 ||
-		(o->volumes && prune_volumes(db, &p, &err) < 0) || prune_images(db, &p, &err) < 0)
+		(o->volumes && prune_volumes(db, &p, &err) < 0) || prune_builds(db, &p, &err) < 0 ||
+		prune_images(db, &p, &err) < 0)
 		return cmd_fail(&err, 1);
 	printf("Total reclaimed space: %s\n", format_size_decimal(p.freed));
 	return 0;

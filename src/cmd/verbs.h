@@ -32,6 +32,7 @@ extern const struct cmd cmd_diff;
 extern const struct cmd cmd_export;
 
 extern const struct cmd cmd_build;
+extern const struct cmd cmd_builder_prune;
 extern const struct cmd cmd_commit;
 extern const struct cmd cmd_images;
 extern const struct cmd cmd_image_bootstrap;

@@ -98,6 +98,9 @@ struct image_bootstrap {
 int image_bootstrap(struct db *db, const struct image_bootstrap *what, image_progress_fn *fn,
 	void *data, char id[DIGEST_LEN + 1], struct err *err);
 
+/* Removes what no image and no build's cache refers to; fewer when others are adding content just now. */
+int image_collect(struct db *db, uint64_t *ret_freed, struct err *err);
+
 /* Space, for `system df`. */
 struct image_usage {
 	uint64_t images, active; /* counts */

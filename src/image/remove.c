@@ -303,3 +303,10 @@ int image_prune(struct db *db, bool all, char ***report, uint64_t *ret_freed, st
 {
 	return image_prune_matching(db, all, NULL, NULL, report, ret_freed, err);
 }
+
+int image_collect(struct db *db, uint64_t *ret_freed, struct err *err)
+{
+	int r = store_collect(db, /* wait= */ true, ret_freed, err);
+
+	return r < 0 ? r : 0;
+}

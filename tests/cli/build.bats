@@ -290,6 +290,31 @@ in_image() {
 	holm rm -f one two
 }
 
+@test "the corpus of Dockerfiles: files and configuration are as expected" {
+	HOLM_TIMEOUT=600 run "$PROJECT/tests/build/run"
+	assert_status 0
+}
+
+@test "the cache is counted, and pruned by itself; images stay" {
+	printf 'FROM small\nRUN --mount=type=cache,target=/c echo x > /c/x; echo y > /y\n' | dockerfile
+	holm build -q -t kept "$context"
+	[ "$(holm system df --format json | jq -r 'select(.Type == "Build Cache") | .TotalCount')" -ge 1 ]
+	[ -n "$(ls -A "$HOLM_ROOT/build-cache")" ]
+	run -0 holm builder prune -f --filter until=1h
+	[[ $output = *"objects: 0"* ]]
+	run -0 holm builder prune -f
+	[ -z "$(ls -A "$HOLM_ROOT/build-cache")" ]
+	[ "$(in_image kept cat /y)" = y ]
+	# What an image had gone with it is gone now.
+	run -0 holm build "$context"
+	[[ $output = *"#2 DONE"* ]]
+	# The layers of a cache alone stay until it is pruned, also when the image is removed.
+	holm rmi -f kept
+	holm gc -f > /dev/null 2>&1 || true
+	run -0 holm build "$context"
+	[[ $output = *"#2 CACHED"* ]]
+}
+
 no_process_of_builds() {
 	! host_state | grep -q '^process:'
 }
