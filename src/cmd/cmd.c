@@ -11,6 +11,7 @@
 
 #include "base/alloc.h"
 #include "base/paths.h"
+#include "cmd/compose.h"
 #include "cmd/oci.h"
 #include "cmd/table.h"
 #include "rootless/rootless.h"
@@ -147,7 +148,6 @@ static const struct {
 	{ "builder", "images come by 'holm load', 'holm import' and 'holm image bootstrap'" },
 	{ "buildx", "images come by 'holm load', 'holm import' and 'holm image bootstrap'" },
 	{ "commit", "'holm export' with 'holm import' makes an image of a container's files" },
-	{ "compose", "'holm run' starts the containers of an application one by one" },
 	{ "manifest", "'holm image inspect' shows an image of the store" },
 	{ "trust", "signatures are not checked yet" },
 	{ "plugin", "there are none; volumes and networks are built in" },
@@ -232,6 +232,12 @@ static int dispatch(char **words)
 
 	if (!strcmp(words[0], "oci"))
 		return oci_main("holm oci", words);
+	if (!strcmp(words[0], "compose")) {
+		int status;
+		words = compose_words(words, &status);
+		if (!words)
+			return status;
+	}
 	if (!strcmp(words[0], "help"))
 		return help_command(words + 1);
 	cmd = table_find(words, &used, name);

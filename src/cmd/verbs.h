@@ -94,3 +94,10 @@ extern const struct cmd cmd_oci_spec;
 extern const struct cmd cmd_oci_features;
 extern const struct cmd cmd_oci_checkpoint;
 extern const struct cmd cmd_oci_restore;
+
+extern const struct cmd cmd_compose;
+extern const struct cmd cmd_compose_up;
+extern const struct cmd cmd_compose_down;
+extern const struct cmd cmd_compose_ps;
+extern const struct cmd cmd_compose_logs;
+extern const struct cmd cmd_compose_config;

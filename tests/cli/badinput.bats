@@ -281,7 +281,7 @@ each_refused() {
 
 @test "what docker has and holm has not is said, not guessed at" {
 	local verb
-	for verb in pull push build login logout search commit compose swarm buildx manifest plugin context; do
+	for verb in pull push login logout search swarm manifest plugin context; do
 		refused 1 "^holm: '$verb' is not in this version: " "$verb" x
 	done
 	refused 1 "'image pull' is not in this version" image pull debian:12

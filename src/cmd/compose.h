@@ -1,0 +1,11 @@
+#pragma once
+/* What the verbs of `holm compose` share: the options in front of the verb, and the project they mean. */
+#include "cmd/cmd.h"
+#include "compose/compose.h"
+
+/* `holm compose [OPTIONS] VERB ...`: parses the options in front; the words of the verb, "compose" the
+ * first, or NULL with the exit status. */
+char **compose_words(char **words, int *ret_status);
+/* Loads the project and selects services by name (or all). */
+int compose_project(
+	char *const *services, bool dependencies, struct compose_project *ret, struct err *err);

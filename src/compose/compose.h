@@ -1,0 +1,62 @@
+#pragma once
+/*
+ * A project: the services, networks and volumes of one or more Compose files. Names and labels are those of
+ * docker compose (PROJECT-SERVICE-1, PROJECT_default, com.docker.compose.*), so that tools that
+ * look for them work.
+ */
+#include "base/db.h"
+#include "compose/node.h"
+#include "instance/instance.h"
+
+struct compose_options {
+	char **files, **env_files, **profiles;
+	const char *project_name, *project_directory;
+};
+
+struct compose_project {
+	char *name, *dir;
+	char **files; /* absolute; "-" for standard input */
+	char **env;   /* what variables are replaced from: the caller's over those of .env */
+	char **profiles;
+	struct node *root; /* checked and merged */
+	char **services;   /* that are wanted, each after those that it depends on */
+};
+
+/* Warns of variables that are not set. The caller frees with compose_free(). */
+int compose_load(const struct compose_options *o, struct compose_project *ret, struct err *err);
+void compose_free(struct compose_project *p);
+DEFINE_CLEANUP_OBJECT(compose_free, struct compose_project);
+/* Chooses services: those named with what they depend on, or, when none is, those whose profiles are on. */
+int compose_select(
+	struct compose_project *p, char *const *names, bool dependencies, struct err *err);
+const struct node *compose_service(const struct compose_project *p, const char *name);
+/* Number of containers. */
+int64_t compose_scale(const struct node *service);
+/* Of a network or volume ("networks", "volumes"): its name in the store. The caller frees. */
+char *compose_resource_name(const struct compose_project *p, const char *section, const char *name);
+/* What makes a container of the service out of date when it changes. */
+void compose_hash(const struct node *service, char digest[65]);
+
+/* What happens, for a person to see: "Container p-web-1", "Started". */
+typedef void compose_report_fn(const char *what, const char *did);
+
+struct compose_up {
+	bool force_recreate, no_recreate, no_start, remove_orphans, wait, no_deps;
+	int64_t timeout; /* s; -1: each container's own */
+};
+int compose_up(struct db *db, struct compose_project *p, const struct compose_up *how,
+	compose_report_fn *report, struct err *err);
+struct compose_down {
+	bool volumes, remove_orphans;
+	int64_t timeout;
+};
+int compose_down(struct db *db, struct compose_project *p, const struct compose_down *how,
+	compose_report_fn *report, struct err *err);
+/* The project's containers: of one service, or of all (NULL), by service and number. */
+int compose_containers(struct db *db, const struct compose_project *p, const char *service,
+	struct instance_list *ret, struct err *err);
+const char *compose_label(const struct instance *i, const char *name); /* "service"; "" without */
+
+/* service.c: a container's configuration; number from 1. */
+int compose_configure(struct db *db, const struct compose_project *p, const char *service,
+	int64_t number, struct instance_config *c, struct err *err);

@@ -1,0 +1,14 @@
+#pragma once
+/*
+ * What a Compose file may say: one table of rules checks a document, brings its short forms into the
+ * long ones, and says how one file is merged over another (compose-spec, 13-merge.md). After it every
+ * member is of the kind that its rule says, so that what reads the tree need not check.
+ */
+#include "compose/node.h"
+
+/* A document of a file in `dir`, from which relative paths start. Unknown members are refused; x-... pass. */
+int model_normalize(struct node *doc, const char *dir, struct err *err);
+/* `over` wins; it is taken over. */
+void model_merge(struct node *base, struct node *over);
+/* What only the whole can show: each service has an image or a build, and what it names is there. */
+int model_check(const struct node *root, struct err *err);

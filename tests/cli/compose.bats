@@ -1,0 +1,107 @@
+# holm compose: a project comes up in order, stays what its files say, and goes without a trace.
+load helper
+
+setup_file() { suite_setup; }
+teardown_file() { suite_teardown; }
+
+setup() {
+	cd "$BATS_TEST_TMPDIR" || return
+	mkdir app
+	cd app || return
+	export COMPOSE_PROJECT_NAME
+	COMPOSE_PROJECT_NAME=$(unique c)
+	cat > compose.yaml <<- 'END'
+		services:
+		  web:
+		    image: debian:12
+		    init: true
+		    command: ["sh", "-c", "echo $$PASSWORD; getent hosts db; cat /run/secrets/key; exec sleep 1000"]
+		    environment: {PASSWORD: "${PASSWORD:-usual}"}
+		    depends_on: {db: {condition: service_healthy}}
+		    secrets: [key]
+		  db:
+		    image: debian:12
+		    init: true
+		    command: sh -c "touch /data/up; exec sleep 1000"
+		    volumes: [data:/data]
+		    healthcheck: {test: test -e /data/up, interval: 200ms}
+		  extra:
+		    image: debian:12
+		    profiles: [more]
+		volumes: {data: }
+		secrets: {key: {file: ./key}}
+	END
+	echo the-key > key
+}
+
+teardown() {
+	holm compose down -v > /dev/null 2>&1 || true
+}
+
+logged() { holm compose logs --no-log-prefix web | grep -q "$1"; }
+
+@test "up in order, found by name; a second time nothing happens; what changed is made anew; down leaves nothing" {
+	local p=$COMPOSE_PROJECT_NAME
+	run holm compose up -d
+	assert_status 0
+	assert_match "$p-db-1  Started.*$p-web-1  Started"
+	run holm compose ps --format '{{.Name}} {{.Service}} {{.State}} {{.Health}}'
+	assert_output "$p-db-1 db running healthy"$'\n'"$p-web-1 web running "
+	eventually logged '[0-9.]* *db'
+	eventually logged the-key
+	logged usual
+	run holm compose logs db
+	assert_output ""
+	run holm ps -aq --filter "label=com.docker.compose.project=$p"
+	[ "${#lines[@]}" -eq 2 ]
+	run holm compose up -d
+	assert_output " Container $p-db-1  Running"$'\n'" Container $p-web-1  Running"
+	PASSWORD=other run holm compose up -d
+	assert_match "$p-db-1  Running.*$p-web-1  Removed.*$p-web-1  Started"
+	eventually logged other
+	run holm compose down -v
+	assert_status 0
+	assert_match "Network ${p}_default  Removed.*Volume ${p}_data  Removed"
+	run holm ps -aq --filter "label=com.docker.compose.project=$p"
+	assert_output ""
+}
+
+@test "config: variables, .env, later files, profiles" {
+	echo PASSWORD=dotenv > .env
+	printf 'services: {db: {user: "7"}}\n' > over.yaml
+	run holm compose -f compose.yaml -f over.yaml config --format json
+	assert_status 0
+	[ "$(jq -r '.services.web.environment.PASSWORD, .services.db.user, (.services | has("extra"))' <<< "$output")" = $'dotenv\n7\nfalse' ]
+	run holm compose --profile more config --services
+	assert_output $'db\nweb\nextra'
+	# What is printed says the same when it is read.
+	holm compose config > again.yaml
+	[ "$(holm compose -f again.yaml config)" = "$(cat again.yaml)" ]
+}
+
+@test "what is wrong is said with its place" {
+	printf 'services:\n  web:\n    imag: x\n' > bad.yaml
+	run holm compose -f bad.yaml config
+	assert_status 1
+	assert_one_line
+	assert_match "bad.yaml:3: services.web.imag: unknown member: did you mean 'image'"
+	printf 'services:\n  a: {image: x, depends_on: [b]}\n  b: {image: x, depends_on: [a]}\n' > circle.yaml
+	run holm compose -f circle.yaml config
+	assert_match "in a circle: a -> b -> a"
+	printf 'services: {a: {image: "debian:12", mem_limit: 1m}}\n' > small.yaml
+	run holm compose -f small.yaml up -d
+	assert_status 1
+	assert_match "small.yaml:1: a: --memory: 1.00MiB is below the least, 6m"
+	run holm compose nothing
+	assert_status 1
+}
+
+@test "a dependency that fails stops what waits for it" {
+	printf 'services:\n  job: {image: "debian:12", command: "false"}\n  after: {image: "debian:12", command: "true", depends_on: {job: {condition: service_completed_successfully}}}\n' > fails.yaml
+	run holm compose -f fails.yaml up -d
+	assert_status 1
+	assert_match "after waits for job: .*-job-1 has ended with status 1"
+	run holm compose -f fails.yaml ps -a --format '{{.Service}} {{.ExitCode}}'
+	assert_output "job 1"
+	holm compose -f fails.yaml down
+}
