@@ -49,7 +49,7 @@ const struct cmd cmd_compose = {
 	.summary = "Run the services of a Compose file",
 	.description =
 		"The file is compose.yaml here or in a directory above. docs/compose.md says what of "
-		"the Compose specification is supported. Commands: config, down, logs, ps, up.",
+		"the Compose specification is supported. Commands: config, down, exec, logs, ps, restart, start, stop, up.",
 	.examples = "holm compose up -d\nholm compose -f compose.yaml -f test.yaml config\n"
 		    "holm compose down -v",
 	.options = compose_rows,

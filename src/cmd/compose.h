@@ -6,6 +6,8 @@
 /* `holm compose [OPTIONS] VERB ...`: parses the options in front; the words of the verb, "compose" the
  * first, or NULL with the exit status. */
 char **compose_words(char **words, int *ret_status);
+/* The id of a service's container, by its number (0: the first there is). The caller frees. */
+int compose_container(const char *service, int64_t number, char **ret, struct err *err);
 /* Loads the project and selects services by name (or all). */
 int compose_project(
 	char *const *services, bool dependencies, struct compose_project *ret, struct err *err);

@@ -14,6 +14,7 @@
 #include "base/fd.h"
 #include "base/strv.h"
 #include "cmd/cmd.h"
+#include "cmd/compose.h"
 #include "cmd/foreground.h"
 #include "cmd/run_options.h"
 #include "rootless/rootless.h"
@@ -22,6 +23,9 @@ struct exec_options {
 	bool detach, interactive, tty, privileged;
 	const char *detach_keys, *user, *workdir;
 	char **env, **env_file;
+	/* compose exec's */
+	bool no_tty;
+	int64_t index;
 };
 
 static const struct cmd_option exec_option_rows[] = {
@@ -179,7 +183,7 @@ static int find_running(struct db *db, const char *name, struct instance **ret, 
 	return 0;
 }
 
-static int run(struct cmd_call *call)
+static int exec_in(struct cmd_call *call, const char *container)
 {
 	const struct exec_options *o = call->options;
 	cleanup(instance_free) struct instance *i = NULL;
@@ -200,12 +204,17 @@ static int run(struct cmd_call *call)
 	if (foreground_check(o->tty, o->interactive && !o->detach, o->detach_keys, &err) < 0)
 		return cmd_fail(&err, err.code == ENOTTY ? 1 : 125);
 	db = cmd_db(&err);
-	if (!db || find_running(db, call->args[0], &i, &err) < 0)
+	if (!db || find_running(db, container, &i, &err) < 0)
 		return cmd_fail(&err, 1);
 	if (rootless_join_network((pid_t)i->state.run.pid, &err) < 0)
 		return cmd_fail(&err, 125);
 	what.env = env;
 	return o->tty ? exec_tty(db, i, o, &what, &err) : exec_pipes(db, i, o, &what, &err);
+}
+
+static int run(struct cmd_call *call)
+{
+	return exec_in(call, call->args[0]);
 }
 
 const struct cmd cmd_exec = {
@@ -227,4 +236,47 @@ const struct cmd cmd_exec = {
 	.complete = COMPLETE_RUNNING,
 	.complete_more = COMPLETE_NONE,
 	.run = run,
+};
+
+static const struct cmd_option compose_exec_rows[] = {
+	OPTION(struct exec_options, detach, OPT_FLAG, 'd', "detach", NULL, "run in the background"),
+	OPTION(struct exec_options, env, OPT_STRV, 'e', "env", "NAME[=VALUE]",
+		"set a variable; without = take the caller's value"),
+	OPTION(struct exec_options, index, OPT_INT, 0, "index", "NUMBER",
+		"which of the service's containers (the first)"),
+	OPTION(struct exec_options, no_tty, OPT_FLAG, 'T', "no-TTY", NULL,
+		"no terminal, though ours is one"),
+	OPTION(struct exec_options, privileged, OPT_FLAG, 0, "privileged", NULL,
+		"with all capabilities"),
+	OPTION(struct exec_options, user, OPT_STR, 'u', "user", "USER[:GROUP]",
+		"user, by name or number"),
+	OPTION(struct exec_options, workdir, OPT_STR, 'w', "workdir", "PATH", "working directory"),
+	OPTION_END,
+};
+
+/* As docker compose: with our input, and a terminal when ours is one. */
+static int run_compose(struct cmd_call *call)
+{
+	struct exec_options *o = call->options;
+	cleanup(free) char *container = NULL;
+	struct err err = { 0 };
+
+	o->interactive = true;
+	o->tty = !o->no_tty && !o->detach && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO);
+	if (compose_container(call->args[0], o->index, &container, &err) < 0)
+		return cmd_fail(&err, 1);
+	return exec_in(call, container);
+}
+
+const struct cmd cmd_compose_exec = {
+	.name = "compose exec",
+	.group = "Compose",
+	.args = "SERVICE COMMAND [ARG...]",
+	.summary = "Run a further command in a service's container",
+	.options = compose_exec_rows,
+	.options_size = sizeof(struct exec_options),
+	.min_args = 2,
+	.max_args = SIZE_MAX,
+	.flags = CMD_OPTIONS_FIRST | CMD_LATE_NETWORK,
+	.run = run_compose,
 };

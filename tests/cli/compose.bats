@@ -56,6 +56,17 @@ logged() { holm compose logs --no-log-prefix web | grep -q "$1"; }
 	[ "${#lines[@]}" -eq 2 ]
 	run holm compose up -d
 	assert_output " Container $p-db-1  Running"$'\n'" Container $p-web-1  Running"
+	run holm compose exec web sh -c 'cat /run/secrets/key; exit 3'
+	assert_status 3
+	assert_output the-key
+	run holm compose stop
+	assert_match "$p-web-1  Stopped.*$p-db-1  Stopped"
+	run holm compose ps -q
+	assert_output ""
+	run holm compose exec web true
+	assert_match "is not running"
+	run holm compose start
+	assert_match "$p-db-1  Started.*$p-web-1  Started"
 	PASSWORD=other run holm compose up -d
 	assert_match "$p-db-1  Running.*$p-web-1  Removed.*$p-web-1  Started"
 	eventually logged other
