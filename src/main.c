@@ -62,6 +62,7 @@ static const struct cmd *const table[] = {
 	&cmd_compose_ps,
 	&cmd_compose_logs,
 	&cmd_compose_config,
+	&cmd_compose_build,
 	&cmd_compose_exec,
 	&cmd_compose_start,
 	&cmd_compose_stop,

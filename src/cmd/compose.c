@@ -49,7 +49,7 @@ const struct cmd cmd_compose = {
 	.summary = "Run the services of a Compose file",
 	.description =
 		"The file is compose.yaml here or in a directory above. docs/compose.md says what of "
-		"the Compose specification is supported. Commands: config, down, exec, logs, ps, restart, start, stop, up.",
+		"the Compose specification is supported. Commands: build, config, down, exec, logs, ps, restart, start, stop, up.",
 	.examples = "holm compose up -d\nholm compose -f compose.yaml -f test.yaml config\n"
 		    "holm compose down -v",
 	.options = compose_rows,
@@ -104,7 +104,8 @@ static void report(const char *what, const char *did)
 }
 
 struct up_options {
-	bool detach, force_recreate, no_recreate, no_start, remove_orphans, wait, no_deps;
+	bool build, no_build, detach, force_recreate, no_recreate, no_start, remove_orphans, wait,
+		no_deps;
 	int64_t timeout;
 	bool timeout_given;
 };
@@ -112,8 +113,10 @@ struct up_options {
 #define UP(member, name, letter, help) \
 	OPTION(struct up_options, member, OPT_FLAG, letter, name, NULL, help)
 static const struct cmd_option up_rows[] = {
+	UP(build, "build", 0, "build images first, though they are there"),
 	UP(detach, "detach", 'd', "run in the background: needed in this version"),
 	UP(force_recreate, "force-recreate", 0, "make containers anew that have not changed"),
+	UP(no_build, "no-build", 0, "build no image, though it is missing"),
 	UP(no_deps, "no-deps", 0, "without the services that those named depend on"),
 	UP(no_recreate, "no-recreate", 0, "leave containers as they are, though the file changed"),
 	UP(no_start, "no-start", 0, "create, but do not start"),
@@ -140,7 +143,10 @@ static int run_up(struct cmd_call *call)
 	if (compose_project(call->args, !o->no_deps, &p, &err) < 0)
 		return cmd_fail(&err, 1);
 	db = cmd_db(&err);
-	return db && compose_up(db, &p, &how, report, &err) == 0 ? 0 : cmd_fail(&err, 1);
+	if (!db || (!o->no_build && compose_build(db, &p, !o->build, false, &err) < 0) ||
+		compose_up(db, &p, &how, report, &err) < 0)
+		return cmd_fail(&err, 1);
+	return 0;
 }
 
 const struct cmd cmd_compose_up = {

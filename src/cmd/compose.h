@@ -6,6 +6,9 @@
 /* `holm compose [OPTIONS] VERB ...`: parses the options in front; the words of the verb, "compose" the
  * first, or NULL with the exit status. */
 char **compose_words(char **words, int *ret_status);
+/* Builds the images of the chosen services that have a `build`; missing_only: those that are not there. */
+int compose_build(struct db *db, const struct compose_project *p, bool missing_only, bool no_cache,
+	struct err *err);
 /* The id of a service's container, by its number (0: the first there is). The caller frees. */
 int compose_container(const char *service, int64_t number, char **ret, struct err *err);
 /* Loads the project and selects services by name (or all). */

@@ -101,6 +101,7 @@ extern const struct cmd cmd_compose_down;
 extern const struct cmd cmd_compose_ps;
 extern const struct cmd cmd_compose_logs;
 extern const struct cmd cmd_compose_config;
+extern const struct cmd cmd_compose_build;
 extern const struct cmd cmd_compose_exec;
 extern const struct cmd cmd_compose_start;
 extern const struct cmd cmd_compose_stop;

@@ -34,6 +34,8 @@ const struct node *compose_service(const struct compose_project *p, const char *
 int64_t compose_scale(const struct node *service);
 /* Of a network or volume ("networks", "volumes"): its name in the store. The caller frees. */
 char *compose_resource_name(const struct compose_project *p, const char *section, const char *name);
+/* The image's name: `image`, or PROJECT-SERVICE for one that is built. The caller frees. */
+char *compose_image(const struct compose_project *p, const char *service);
 /* What makes a container of the service out of date when it changes. */
 void compose_hash(const struct node *service, char digest[65]);
 

@@ -248,6 +248,13 @@ char *compose_resource_name(const struct compose_project *p, const char *section
 	return node_bool(n, "external") ? xstrdup(name) : xasprintf("%s_%s", p->name, name);
 }
 
+char *compose_image(const struct compose_project *p, const char *service)
+{
+	const char *given = node_text(compose_service(p, service), "image");
+
+	return given ? xstrdup(given) : xasprintf("%s-%s", p->name, service);
+}
+
 void compose_hash(const struct node *service, char digest[65])
 {
 	static const char *const apart[] = { "depends_on", "profiles", "scale", "build",

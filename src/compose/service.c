@@ -367,16 +367,14 @@ static void set_labels(const struct compose_project *p, const char *service, int
 static int find_image(struct db *db, const struct compose_project *p, const char *service,
 	const struct node *s, char **ret_name, struct image **ret, struct err *err)
 {
-	const char *given = node_text(s, "image");
-	cleanup(free) char *name = given ? xstrdup(given) : xasprintf("%s-%s", p->name, service);
+	cleanup(free) char *name = compose_image(p, service);
 	int r = image_find(db, name, ret, err);
 
 	if (r == 0)
 		*ret_name = take(name);
 	else if (node_get(s, "build"))
 		node_err(s, err, ENOENT, service,
-			"no image '%s' yet: 'holm build -t %s %s' makes it", name, name,
-			node_text(s, "build.context") ?: ".");
+			"no image '%s' yet: 'holm compose build %s' makes it", name, service);
 	return r;
 }
 

@@ -116,3 +116,19 @@ logged() { holm compose logs --no-log-prefix web | grep -q "$1"; }
 	assert_output "job 1"
 	holm compose -f fails.yaml down
 }
+
+@test "build: an image that is missing is made, by its Dockerfile or the text in the file" {
+	local p=$COMPOSE_PROJECT_NAME
+	mkdir ctx
+	printf 'FROM debian:12\nARG WHO\nRUN echo hello $WHO > /hello\n' > ctx/Dockerfile
+	printf 'services:\n  a: {build: {context: ctx, args: {WHO: you}}, init: true, command: sleep 1000}\n' > built.yaml
+	run holm compose -f built.yaml up -d
+	assert_status 0
+	assert_match "Image $p-a  Built"
+	run holm compose -f built.yaml exec a cat /hello
+	assert_output "hello you"
+	run holm compose -f built.yaml up -d
+	assert_output " Container $p-a-1  Running"
+	holm compose -f built.yaml down
+	holm rmi "$p-a"
+}
