@@ -783,9 +783,21 @@ static void merge(const struct rule *rule, struct node *base, struct node *over)
 	node_free(over);
 }
 
+/* What is reset and was not there before: never checked, hence nothing that may stay. */
+static void drop_reset(struct node *n)
+{
+	for (size_t i = n->n; i-- > 0;) {
+		if (n->items[i]->tag == NODE_RESET)
+			node_remove(n, i);
+		else
+			drop_reset(n->items[i]);
+	}
+}
+
 void model_merge(struct node *base, struct node *over)
 {
 	merge(&root_rule, base, over);
+	drop_reset(base);
 }
 
 static int check_names(const struct node *root, const struct node *used, const char *section,

@@ -189,6 +189,13 @@ static void merging(void **state)
 	assert_string_equal(node_text(node_get(w, "volumes")->items[0], "source"), "b");
 	assert_int_equal(node_get(w, "dns")->n, 2);
 	assert_null(node_get(w, "user"));
+	/* Without anything to reset nothing unchecked is left either. */
+	over = read_yaml(
+		"services: {w: {networks: !reset [1], labels: !reset 3}, v: !reset x}", NULL);
+	assert_int_equal(model_normalize(over, "/d", NULL), 0);
+	model_merge(base, over);
+	assert_null(node_at(base, "services.w.networks"));
+	assert_null(node_at(base, "services.v"));
 }
 
 static void refused(void **state)
