@@ -138,12 +138,7 @@ static int run_verb(const struct cmd *cmd, char **argv)
 static const struct {
 	const char *verb, *why;
 } absent[] = {
-	{ "pull",
-		"there are no registries yet; 'holm load' and 'holm image bootstrap' bring images" },
-	{ "push", "there are no registries yet; 'holm save' writes an image to a file" },
-	{ "search", "there are no registries yet; 'holm image bootstrap' makes base images" },
-	{ "login", "there are no registries yet" },
-	{ "logout", "there are no registries yet" },
+	{ "search", "registries have no search of their own: look at their web pages" },
 	{ "build", "images come by 'holm load', 'holm import' and 'holm image bootstrap'" },
 	{ "builder", "images come by 'holm load', 'holm import' and 'holm image bootstrap'" },
 	{ "buildx", "images come by 'holm load', 'holm import' and 'holm image bootstrap'" },

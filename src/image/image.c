@@ -53,6 +53,12 @@ static const char *const steps[] = {
 	"  PRIMARY KEY (owner, image)"
 	") WITHOUT ROWID;"
 	"CREATE INDEX image_hold_image ON image_hold (image);",
+	"CREATE TABLE image_digest ("
+	"  name TEXT PRIMARY KEY," /* "docker.io/library/debian@sha256:...": as a registry has it */
+	"  image TEXT NOT NULL REFERENCES image ON DELETE CASCADE,"
+	"  asked INT NOT NULL" /* by a person, so that it keeps the image as a tag does */
+	") WITHOUT ROWID;"
+	"CREATE INDEX image_digest_image ON image_digest (image);",
 	NULL,
 };
 
@@ -173,16 +179,21 @@ static int resolve_prefix(struct db *db, const char *hex, char id[DIGEST_LEN + 1
 	return r;
 }
 
-/* name@digest: the digest decides, and some name of the image must be of the same repository. */
+/* name@digest: what a registry has under it; else the digest decides, and some name of the image must be of the
+ * same repository. */
 static int resolve_digest(
 	struct db *db, const struct reference *ref, char id[DIGEST_LEN + 1], struct err *err)
 {
+	cleanup(free) char *full = xasprintf("%s/%s@%s", ref->domain, ref->path, ref->digest);
 	cleanup(free) char *prefix = xasprintf("%s/%s:", ref->domain, ref->path);
 	cleanup(db_done) struct db_stmt q = db_prepare(db,
 		"SELECT id FROM image WHERE manifest = ? AND EXISTS (SELECT 1 FROM image_name"
 		" WHERE image = id AND substr(name, 1, length(?2)) = ?2)");
 	int r;
 
+	r = get_id(db, "SELECT image FROM image_digest WHERE name = ?", full, id, err);
+	if (r != -ENOENT)
+		return r;
 	db_text(&q, 1, ref->digest);
 	db_text(&q, 2, prefix);
 	r = db_step(&q, err);
@@ -362,6 +373,30 @@ int name_set(
 	db_text(&q, 2, image_id);
 	r = db_run(&q, err);
 	return r < 0 ? r : tag_log_add(db, name, image_id, why, err);
+}
+
+char *image_id_of_name(struct db *db, const char *name)
+{
+	char id[DIGEST_LEN + 1];
+
+	return get_id(db, "SELECT image FROM image_name WHERE name = ?", name, id, NULL) == 0
+		       ? xstrdup(id)
+		       : NULL;
+}
+
+int digest_set(struct db *db, const struct reference *ref, const char *digest, const char *image_id,
+	bool asked, struct err *err)
+{
+	cleanup(free) char *name = xasprintf("%s/%s@%s", ref->domain, ref->path, digest);
+	cleanup(db_done) struct db_stmt q =
+		db_prepare(db, "INSERT INTO image_digest (name, image, asked) VALUES (?, ?, ?)"
+			       " ON CONFLICT (name) DO UPDATE SET image = excluded.image,"
+			       " asked = asked OR excluded.asked");
+
+	db_text(&q, 1, name);
+	db_text(&q, 2, image_id);
+	db_int(&q, 3, asked);
+	return db_run(&q, err);
 }
 
 int image_tag(struct db *db, const char *image_name, const char *new_name, struct err *err)

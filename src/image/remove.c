@@ -216,12 +216,28 @@ static int untag_one(struct db *db, const struct image *image, char ***report, s
 	return r;
 }
 
-static int prune_one(struct db *db, const struct image *image, char ***report, struct err *err)
+/* Whether it was asked for by its digest, which is a name like others. */
+static int has_digest(struct db *db, const char *id, struct err *err)
+{
+	cleanup(db_done) struct db_stmt q =
+		db_prepare(db, "SELECT 1 FROM image_digest WHERE image = ? AND asked LIMIT 1");
+
+	db_text(&q, 1, id);
+	return db_step(&q, err);
+}
+
+static int prune_one(
+	struct db *db, const struct image *image, bool all, char ***report, struct err *err)
 {
 	cleanup(removal_clear) struct removal rm = { .by_id = true };
 	int r = names_of(db, image->id, &rm.names, err);
 
 	memcpy(rm.id, image->id, sizeof(rm.id));
+	if (r == 0 && !all) {
+		r = has_digest(db, image->id, err);
+		if (r != 0)
+			return r < 0 ? r : 0;
+	}
 	if (r == 0)
 		r = image_holders(db, image->id, &rm.holders, err);
 	if (r == 0 && !rm.names)
@@ -253,7 +269,7 @@ static int prune_rows(struct db *db, const struct pruning *p, char ***report, st
 			r = untag_one(db, list.items[i], report, err);
 	for (size_t i = 0; r == 0 && i < list.n; i++)
 		if (!p->want || p->want(p->data, list.items[i]))
-			r = prune_one(db, list.items[i], report, err);
+			r = prune_one(db, list.items[i], p->all, report, err);
 	return r < 0 ? r : db_commit(&txn, err);
 }
 

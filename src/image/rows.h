@@ -16,6 +16,13 @@ char *familiar_name(const char *name);
 int name_set(struct db *db, const char *name, const char *image_id, const char *why,
 	struct err *err);
 
+/* The image behind a stored name, or NULL; the caller frees. */
+char *image_id_of_name(struct db *db, const char *name);
+/* A repository's digest, of a manifest or an index, stands for an image from now on: "REPOSITORY@sha256:...". */
+struct reference;
+int digest_set(struct db *db, const struct reference *ref, const char *digest, const char *image_id,
+	bool asked, struct err *err);
+
 /* An image about to get its rows: its layers' content is in the store. */
 struct image_layer {
 	char diff_id[DIGEST_LEN + 1];
