@@ -8,7 +8,9 @@
 #include "base/alloc.h"
 #include "base/fd.h"
 #include "cmd/cmd.h"
+#include "cmd/pull.h"
 #include "cmd/run_options.h"
+#include "image/image.h"
 #include "instance/instance.h"
 
 /* Made before the instance, so that one that cannot be written stops everything. */
@@ -25,6 +27,32 @@ static int open_cidfile(const char *path, struct err *err)
 	return err_errno(err, "--cidfile: make '%s'", path);
 }
 
+static bool is_id(const char *name)
+{
+	return strncmp(name, "sha256:", 7) == 0;
+}
+
+/* --pull: an image that is not here, or whether it is or not. */
+static int get_image(struct db *db, const struct run_options *o, const char *name, struct err *err)
+{
+	cleanup(image_free) struct image *image = NULL;
+	bool always = o->pull && strcmp(o->pull, "always") == 0;
+	bool never = o->pull && strcmp(o->pull, "never") == 0;
+	struct err missing = { 0 }, why = { 0 };
+	int r = always ? -ENOENT : image_find(db, name, &image, &missing);
+
+	/* What is wrong otherwise, instance_create() says. */
+	if (r != -ENOENT || (!always && (never || is_id(name))))
+		return 0;
+	if (!always && !o->quiet)
+		fprintf(stderr, "Unable to find image '%s' locally\n", name);
+	r = pull_image(db, name, o->platform, o->quiet, &why);
+	if (r == 0)
+		return 0;
+	return always ? err_set(err, -r, "%s", why.text)
+		      : err_set(err, -r, "%s; %s", missing.text, why.text);
+}
+
 int run_create(
 	const struct run_options *o, char *const *args, struct instance_config *c, struct err *err)
 {
@@ -32,10 +60,6 @@ int run_create(
 	struct db *db = cmd_db(err);
 	int r = db ? run_options_resolve(db, o, args, c, err) : -EIO;
 
-	if (r == 0 && o->pull && strcmp(o->pull, "always") == 0)
-		r = err_set(err, ENOTSUP,
-			"--pull: 'always' needs a registry, and this version speaks to none: get the image "
-			"by 'holm load', 'holm import' or 'holm image bootstrap'");
 	if (r < 0)
 		return r;
 	if (o->cidfile) {
@@ -44,6 +68,8 @@ int run_create(
 			return fd;
 	}
 	r = run_resolve_others(db, c, err);
+	if (r == 0)
+		r = get_image(db, o, c->image, err);
 	if (r == 0)
 		r = instance_create(db, c, err);
 	if (r == 0 && fd >= 0 && fd_write_all(fd, c->id, strlen(c->id)) < 0)

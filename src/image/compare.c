@@ -170,14 +170,14 @@ static bool same_xattrs(struct compare *c, int a, int b, const char *name)
 	return true;
 }
 
-static bool same_inode(const struct compare *c, const struct stat *a, const struct stat *b)
+static bool same_inode(unsigned flags, const struct stat *a, const struct stat *b)
 {
 	if (a->st_mode != b->st_mode || a->st_uid != b->st_uid || a->st_gid != b->st_gid ||
 		((S_ISCHR(a->st_mode) || S_ISBLK(a->st_mode)) && a->st_rdev != b->st_rdev))
 		return false;
 	if (S_ISREG(a->st_mode) && a->st_size != b->st_size)
 		return false;
-	return !(c->flags & TREE_TIMES) ||
+	return !(flags & TREE_TIMES) ||
 	       (a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec);
 }
 
@@ -188,7 +188,7 @@ static int same(struct compare *c, int a, int b, const char *name, const struct 
 	/* Files of layers that both share are the very same ones, through overlay as well. */
 	if (!S_ISDIR(sa->st_mode) && sa->st_ino == sb->st_ino && sa->st_dev == sb->st_dev)
 		return 1;
-	if (!same_inode(c, sa, sb) || (S_ISLNK(sa->st_mode) && !same_link(a, b, name)) ||
+	if (!same_inode(c->flags, sa, sb) || (S_ISLNK(sa->st_mode) && !same_link(a, b, name)) ||
 		!same_xattrs(c, a, b, name))
 		return 0;
 	return S_ISREG(sa->st_mode) ? same_contents(c, a, b, name, err) : 1;
@@ -290,7 +290,8 @@ int tree_compare(int a, int b, unsigned flags, struct tree_changes *ret, struct 
 	if (a >= 0 && b >= 0) {
 		if (fstat(a, &sa) < 0 || fstat(b, &sb) < 0)
 			return err_errno(err, "look at a root directory");
-		if (!same_inode(&c, &sa, &sb) || !same_xattrs(&c, a, b, ".")) {
+		/* The time of a root that the archive does not mention is when it was unpacked. */
+		if (!same_inode(0, &sa, &sb) || !same_xattrs(&c, a, b, ".")) {
 			buf_adds(&c.path, "/");
 			r = add(&c, 'C', &sa, &sb, err);
 			if (r < 0)

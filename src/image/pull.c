@@ -183,7 +183,7 @@ static int receive_all(struct layer_pull *l, struct err *err)
 			log_debug("image", "%s: resumed at %lld", l->what->digest,
 				(long long)l->done);
 		if (tries > 1)
-			usleep(200000u << tries);
+			usleep(100000u << tries);
 	}
 	return 0;
 }
@@ -515,6 +515,11 @@ static int get_config(struct pull *p, struct http *h, struct err *err)
 		r = image_config_parse(text.data, text.len, &p->config, err);
 	if (r < 0)
 		return r;
+	if (p->how->platform && p->config.os && p->config.architecture &&
+		(strcmp(p->config.os, p->platform.os) != 0 ||
+			strcmp(p->config.architecture, p->platform.architecture) != 0))
+		return err_set(err, ENOENT, "the image is there only for %.32s/%.32s, not for %s",
+			p->config.os, p->config.architecture, p->how->platform);
 	if (strv_len(p->config.diff_ids) != p->manifest.layers.n)
 		return err_set(err, EINVAL,
 			"this is no image to run: %zu layers, of which its configuration knows %zu",
@@ -525,14 +530,21 @@ static int get_config(struct pull *p, struct http *h, struct err *err)
 
 static int find_layers(struct pull *p, struct err *err)
 {
-	p->layers = xcalloc(p->manifest.layers.n ? p->manifest.layers.n : 1, sizeof(*p->layers));
-	for (size_t i = 0; i < p->manifest.layers.n; i++) {
+	size_t n = p->manifest.layers.n;
+
+	p->layers = xcalloc(n ? n : 1, sizeof(*p->layers));
+	for (size_t i = 0; i < n; i++)
+		p->layers[i] = (struct layer_pull){ .pull = p,
+			.n = i,
+			.same_as = i,
+			.what = p->manifest.layers.items[i],
+			.diff_id = p->config.diff_ids[i],
+			.content = CONTENT_NONE,
+			.file = -1,
+			.pipe = -1 };
+	for (size_t i = 0; i < n; i++) {
 		struct layer_pull *l = &p->layers[i];
 		int r = 0;
-		*l = (struct layer_pull){ .pull = p, .n = i, .same_as = i, .file = -1, .pipe = -1 };
-		l->content = (struct content)CONTENT_NONE;
-		l->what = p->manifest.layers.items[i];
-		l->diff_id = p->config.diff_ids[i];
 		if (l->what->size < 0)
 			return err_set(err, EINVAL, "layer %zu has %lld bytes", i + 1,
 				(long long)l->what->size);
@@ -603,6 +615,8 @@ static int pull_from(struct db *db, const struct reference *ref, const char *hos
 		return r;
 	p.registry = registry;
 	r = get_manifest(&p, h, ref->digest[0] ? ref->digest : ref->tag, ret->digest, err);
+	if (r == -ENOENT && !p.image.manifest)
+		err_wrap(err, "no such image");
 	if (r == 0)
 		r = get_config(&p, h, err);
 	if (r == 0)

@@ -206,7 +206,6 @@ each_refused() {
 		--log-opt	max-file=0	max-file '0'
 		--log-opt	max-file=3	max-file needs max-size
 		--platform	plan9/mips	does not run here
-		--pull	always	needs a registry
 		--pull	often	'often' is not one of
 		--isolation	vm	not in this version
 		--isolation	jail	'jail' is not one of
