@@ -44,7 +44,7 @@ static int get_image(struct db *db, const struct run_options *o, const char *nam
 	/* What is wrong otherwise, instance_create() says. */
 	if (r != -ENOENT || (!always && (never || is_id(name))))
 		return 0;
-	if (!always && !o->quiet)
+	if (!always && !o->quiet && isatty(STDERR_FILENO))
 		fprintf(stderr, "Unable to find image '%s' locally\n", name);
 	r = pull_image(db, name, o->platform, o->quiet, &why);
 	if (r == 0)

@@ -13,8 +13,8 @@ int normal_name(const char *text, char **ret, struct err *err);
 char *familiar_name(const char *name);
 /* Points a stored name at an image, moving it from another one. why: for the tag's log, "pulled". In the
  * caller's transaction. */
-int name_set(struct db *db, const char *name, const char *image_id, const char *why,
-	struct err *err);
+int name_set(
+	struct db *db, const char *name, const char *image_id, const char *why, struct err *err);
 
 /* The image behind a stored name, or NULL; the caller frees. */
 char *image_id_of_name(struct db *db, const char *name);
@@ -33,9 +33,9 @@ struct image_layer {
 };
 
 struct image_new {
-	char *config;   /* the exact text whose digest is the id */
-	char *manifest; /* the exact text, or NULL: made from the layers */
-	char **names;   /* stored form */
+	char *config;    /* the exact text whose digest is the id */
+	char *manifest;  /* the exact text, or NULL: made from the layers */
+	char **names;    /* stored form */
 	const char *why; /* for the tags' logs: "loaded"; NULL: "made"; borrowed */
 	struct image_layer *layers;
 	size_t n_layers;

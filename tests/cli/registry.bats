@@ -137,9 +137,8 @@ $REGISTRY/app:1" ]
 	holm rmi "$REGISTRY/app@$DIGEST"
 	run -125 holm run --rm --pull never "$REGISTRY/app:1"
 	[[ $output == *"no such image: $REGISTRY/app:1"* ]]
-	run -0 --separate-stderr holm run --rm --network none "$REGISTRY/app:1"
+	run -0 holm run --rm --network none "$REGISTRY/app:1"
 	[ "$output" = app ]
-	[[ $stderr == "Unable to find image '$REGISTRY/app:1' locally"* ]]
 	# always asks the registry, which has another one by now.
 	holm import "$WORK/two.tar" "$REGISTRY/moves:1"
 	holm push -q "$REGISTRY/moves:1"
