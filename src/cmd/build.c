@@ -11,6 +11,7 @@
 #include "base/strv.h"
 #include "cmd/build_progress.h"
 #include "cmd/cmd.h"
+#include "cmd/pull.h"
 #include "cmd/image_rows.h"
 #include "cmd/run_options.h"
 
@@ -134,6 +135,8 @@ static int build(const struct build_options *o, const char *context, char id[DIG
 		.outputs = o->output,
 		.shm_size = o->shm_size,
 		.memory = o->memory,
+		.fetch = pull_for_build,
+		.fetch_data = (void *)o->platform,
 		.no_cache = o->no_cache,
 		.pull = o->pull };
 	struct build_progress *progress;

@@ -143,7 +143,8 @@ static int run_up(struct cmd_call *call)
 	if (compose_project(call->args, !o->no_deps, &p, &err) < 0)
 		return cmd_fail(&err, 1);
 	db = cmd_db(&err);
-	if (!db || (!o->no_build && compose_build(db, &p, !o->build, false, &err) < 0) ||
+	if (!db || compose_pull(db, &p, &err) < 0 ||
+		(!o->no_build && compose_build(db, &p, !o->build, false, &err) < 0) ||
 		compose_up(db, &p, &how, report, &err) < 0)
 		return cmd_fail(&err, 1);
 	return 0;

@@ -8,6 +8,7 @@
 #include "build/build.h"
 #include "cmd/build_progress.h"
 #include "cmd/compose.h"
+#include "cmd/pull.h"
 #include "cmd/verbs.h"
 #include "image/image.h"
 
@@ -94,6 +95,8 @@ static int ask(const struct compose_project *p, const char *service, struct aske
 		.platform = node_text(s, "platform"),
 		.network = node_text(b, "network"),
 		.shm_size = node_int(b, "shm_size", 0),
+		.fetch = pull_for_build,
+		.fetch_data = (void *)node_text(s, "platform"),
 		.no_cache = node_bool(b, "no_cache"),
 		.pull = node_bool(b, "pull") };
 	return 0;
@@ -123,6 +126,40 @@ int compose_build(struct db *db, const struct compose_project *p, bool missing_o
 		if (r < 0)
 			return err_wrap(err, "build %s", *service);
 		fprintf(stderr, " Image %s  Built\n", a.tag);
+	}
+	return 0;
+}
+
+static int pull_one(struct db *db, const char *name, const struct node *s, struct err *err)
+{
+	cleanup(image_free) struct image *there = NULL;
+	const char *policy = node_text(s, "pull_policy") ?: "missing";
+	struct err missing = { 0 };
+	int r;
+
+	if (strcmp(policy, "never") == 0)
+		return 0;
+	/* Whatever else is wrong with it, comes up when the container is made. */
+	if (strcmp(policy, "always") != 0 && image_find(db, name, &there, &missing) != -ENOENT)
+		return 0;
+	r = pull_image(db, name, node_text(s, "platform"), /* quiet= */ false, err);
+	if (r < 0 && missing.code && err) {
+		struct err why = *err;
+		return err_set(err, -r, "%s; %s", missing.text, why.text);
+	}
+	if (r == 0)
+		fprintf(stderr, " Image %s  Pulled\n", name);
+	return r;
+}
+
+int compose_pull(struct db *db, const struct compose_project *p, struct err *err)
+{
+	strv_foreach (service, p->services) {
+		const struct node *s = compose_service(p, *service);
+		cleanup(free) char *name = compose_image(p, *service);
+		int r = node_get(s, "build") ? 0 : pull_one(db, name, s, err);
+		if (r < 0)
+			return err_wrap(err, "service %s", *service);
 	}
 	return 0;
 }

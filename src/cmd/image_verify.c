@@ -5,6 +5,7 @@
 #include "cmd/cmd.h"
 #include "cmd/image_rows.h"
 #include "cmd/output.h"
+#include "image/registry.h"
 #include "image/verify.h"
 #include "instance/instance.h"
 
@@ -33,6 +34,14 @@ static bool in_use(void *data, const char *image_id)
 	return false;
 }
 
+static int fetch_again(void *data, const char *reference, struct err *err)
+{
+	const struct image_pull how = { .again = true };
+	cleanup(image_pulled_clear) struct image_pulled pulled = { 0 };
+
+	return image_pull(data, reference, &how, &pulled, err);
+}
+
 static void say(void *data, const char *line)
 {
 	progress_end();
@@ -53,6 +62,7 @@ static int run(struct cmd_call *call)
 	struct image_verify how = { .names = call->n_args ? call->args : NULL,
 		.repair = o->repair,
 		.in_use = in_use,
+		.fetch = fetch_again,
 		.say = say,
 		.progress = o->quiet ? NULL : show_progress };
 	int r;

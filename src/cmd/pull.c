@@ -51,6 +51,11 @@ int pull_image(struct db *db, const char *name, const char *platform, bool quiet
 	return r < 0 ? r : pull(db, name, platform, mode, &pulled, err);
 }
 
+int pull_for_build(void *data, struct db *db, const char *name, struct err *err)
+{
+	return pull_image(db, name, data, /* quiet= */ true, err);
+}
+
 static void print_json(const struct image_pulled *pulled)
 {
 	cleanup(json_free) json_t *j = json_pack("{s:s, s:s, s:s, s:b}", "name", pulled->name,

@@ -484,3 +484,41 @@ $REGISTRY/app:1" ]
 	run -1 holm pull thing:7
 	[[ $output == *"$HOLM_CONFIG"* ]]
 }
+
+@test "verify --repair fetches what is damaged again" {
+	local blob
+	holm pull -q "$REGISTRY/app:1"
+	for blob in "$HOLM_ROOT"/blobs/sha256/*; do echo x >> "$blob"; done
+	run -1 holm image verify
+	[[ $output == *"2 damaged, 0 mended" ]]
+	run -0 holm image verify --repair
+	[[ $output == *"fetched again"*"2 damaged, 2 mended" ]]
+	rm "$HOLM_ROOT"/blobs/sha256/*
+	rm -r "$HOLM_ROOT"/layers/*
+	run -0 holm image verify --repair
+	run -0 holm image verify -q
+	[ "$(holm run --rm --network none "$REGISTRY/app:1")" = app ]
+	[ "$(holm images --format '{{.Repository}}:{{.Tag}}')" = "$REGISTRY/app:1" ]
+}
+
+@test "build and compose pull what is not here" {
+	mkdir "$BATS_TEST_TMPDIR/build"
+	printf 'FROM %s/app:1\nENV built=yes\n' "$REGISTRY" > "$BATS_TEST_TMPDIR/build/Dockerfile"
+	run -0 holm build -q -t built "$BATS_TEST_TMPDIR/build"
+	[ "$(holm run --rm --network none built sh -c 'echo $built')" = yes ]
+	printf 'FROM %s/app:none\n' "$REGISTRY" > "$BATS_TEST_TMPDIR/build/Dockerfile"
+	run -1 holm build -q "$BATS_TEST_TMPDIR/build"
+	[[ $output == *"no such image"* ]]
+	holm rmi -f "$ID" built > /dev/null
+	cat > "$BATS_TEST_TMPDIR/compose.yaml" <<- EOF
+		name: pulled
+		services:
+		  one: { image: "$REGISTRY/app:1", network_mode: none, command: [sh, -c, "sleep 100"] }
+	EOF
+	run -0 holm compose -f "$BATS_TEST_TMPDIR/compose.yaml" up -d
+	[ -n "$(holm ps -q)" ]
+	holm compose -f "$BATS_TEST_TMPDIR/compose.yaml" down -t 0
+	sed -i 's/app:1/app:none/' "$BATS_TEST_TMPDIR/compose.yaml"
+	run -1 holm compose -f "$BATS_TEST_TMPDIR/compose.yaml" up -d
+	[[ $output == *"service one: no such image: $REGISTRY/app:none"* ]]
+}
