@@ -127,21 +127,18 @@ static void on_test_exit(void *data, int code)
 	end_with(data, MACHINE_TEST_EXIT, code, NULL);
 }
 
-static void on_serial(void *data, uint8_t byte)
-{
-	struct machine *m = data;
-
-	/* Nobody listens any more: the guest need not know. */
-	if (m->serial_out >= 0 && fd_write_all(m->serial_out, &byte, 1) < 0)
-		m->serial_out = -1;
-}
-
 static void on_console(void *data, const void *bytes, size_t n)
 {
 	struct machine *m = data;
 
+	/* Nobody listens any more: the guest need not know. */
 	if (m->serial_out >= 0 && fd_write_all(m->serial_out, bytes, n) < 0)
 		m->serial_out = -1;
+}
+
+static void on_serial(void *data, uint8_t byte)
+{
+	on_console(data, &byte, 1);
 }
 
 /* Reads the serial input until its end, in a thread of its own. */

@@ -119,7 +119,7 @@ static void balloon(void **state)
 	for (unsigned i = 0x80; i < 0x90; i++)
 		assert_int_equal(byte_at(&d, i * 4096 + 5), i < 0x84 || i == 0x85 ? 0 : 'x');
 	d_put(&d, 0x2004, 5, 4);
-	assert_int_equal(virtio_balloon_given(d.device), 5 * 4096);
+	assert_int_equal(d_get(&d, 0x2004, 4), 5);
 	d_put(&d, 0x2000, 77, 4);
 	assert_int_equal(d_get(&d, 0x2000, 4), 5);
 	/* A report of free pages: whole ones only, the dirty log knows. */
@@ -130,9 +130,6 @@ static void balloon(void **state)
 	assert_int_equal(byte_at(&d, 0x88 * 4096 + 5), 0);
 	assert_int_equal(byte_at(&d, 0x89 * 4096 + 5), 'x');
 	memory_dirty_stop(d.m);
-	virtio_balloon_set(d.device, 4096);
-	assert_int_equal(d_get(&d, 0x2000, 4), 1);
-	assert_int_equal(d_get(&d, 0x1000, 1) & 2, 2);
 	driver_end(&d);
 }
 

@@ -26,12 +26,6 @@ struct balloon {
 	struct virtq_chain chain;
 };
 
-static void put32(uint8_t *p, uint32_t value)
-{
-	for (unsigned i = 0; i < 4; i++)
-		p[i] = (uint8_t)(value >> 8 * i);
-}
-
 /* Page numbers, of which runs up and down are given back at once. */
 static void inflate(struct balloon *b, struct virtq_chain *c)
 {
@@ -89,54 +83,14 @@ static void configure(struct virtio *v, unsigned offset, uint64_t value, unsigne
 
 static void stop(struct virtio *v)
 {
-	put32(v->config + CONFIG_ACTUAL, 0);
-}
-
-static void set_wanted(struct balloon *b, uint64_t bytes)
-{
-	uint64_t pages = bytes / PAGE_BYTES;
-
-	put32(b->virtio.config + CONFIG_WANTED, pages > UINT32_MAX ? UINT32_MAX : (uint32_t)pages);
-}
-
-void virtio_balloon_set(struct device *device, uint64_t bytes)
-{
-	struct balloon *b = (struct balloon *)device;
-
-	virtio_lock(&b->virtio);
-	set_wanted(b, bytes);
-	virtio_config_changed(&b->virtio);
-	virtio_unlock(&b->virtio);
-}
-
-uint64_t virtio_balloon_given(struct device *device)
-{
-	struct balloon *b = (struct balloon *)device;
-	const uint8_t *p = b->virtio.config + CONFIG_ACTUAL;
-	uint64_t pages;
-
-	virtio_lock(&b->virtio);
-	pages = p[0] | p[1] << 8 | p[2] << 16 | (uint64_t)p[3] << 24;
-	virtio_unlock(&b->virtio);
-	return pages * PAGE_BYTES;
-}
-
-static void reset(struct device *device)
-{
-	virtio_reset(&((struct balloon *)device)->virtio);
-}
-
-static void destroy(struct device *device)
-{
-	virtio_finish(&((struct balloon *)device)->virtio);
-	free(device);
+	virtio_put(v->config + CONFIG_ACTUAL, 0, 4);
 }
 
 int virtio_balloon_new(struct memory *m, struct pci_host *host, uint64_t bytes, struct device **ret,
 	struct err *err)
 {
 	static const struct device_type type = {
-		.name = "virtio-balloon", .reset = reset, .destroy = destroy
+		.name = "virtio-balloon", .reset = virtio_reset, .destroy = virtio_destroy
 	};
 	static const struct virtio_type virtio = { .id = BALLOON_ID,
 		.class = CLASS_MEMORY,
@@ -145,13 +99,14 @@ int virtio_balloon_new(struct memory *m, struct pci_host *host, uint64_t bytes, 
 		.stop = stop,
 		.configure = configure };
 	struct balloon *b = xnew(struct balloon);
+	uint64_t pages = bytes / PAGE_BYTES;
 	int r;
 
 	b->virtio.device.type = &type;
-	set_wanted(b, bytes);
+	virtio_put(b->virtio.config + CONFIG_WANTED, pages > UINT32_MAX ? UINT32_MAX : pages, 4);
 	r = virtio_init(&b->virtio, m, host, &virtio, F_DEFLATE_ON_OOM | F_REPORTING, err);
 	if (r < 0) {
-		destroy(&b->virtio.device);
+		virtio_destroy(&b->virtio.device);
 		return r;
 	}
 	*ret = &b->virtio.device;

@@ -234,24 +234,18 @@ static void drain(struct virtio *v)
 	disk_queue_drain(((struct blk *)v)->queue);
 }
 
-static void put(uint8_t *p, uint64_t value, unsigned bytes)
-{
-	for (unsigned i = 0; i < bytes; i++)
-		p[i] = (uint8_t)(value >> 8 * i);
-}
-
 static void fill_config(struct blk *b)
 {
 	uint8_t *c = b->virtio.config;
 
-	put(c, b->disk->size / DISK_SECTOR, 8);
-	put(c + 12, SEG_MAX, 4);
-	put(c + 20, DISK_SECTOR, 4);
-	put(c + 36, DISCARD_SECTORS_MAX, 4);
-	put(c + 40, 1, 4); /* segments of a discard */
-	put(c + 44, 8, 4); /* its alignment */
-	put(c + 48, DISCARD_SECTORS_MAX, 4);
-	put(c + 52, 1, 4);
+	virtio_put(c, b->disk->size / DISK_SECTOR, 8);
+	virtio_put(c + 12, SEG_MAX, 4);
+	virtio_put(c + 20, DISK_SECTOR, 4);
+	virtio_put(c + 36, DISCARD_SECTORS_MAX, 4);
+	virtio_put(c + 40, 1, 4); /* segments of a discard */
+	virtio_put(c + 44, 8, 4); /* its alignment */
+	virtio_put(c + 48, DISCARD_SECTORS_MAX, 4);
+	virtio_put(c + 52, 1, 4);
 	c[56] = 1; /* zeroing may give space back */
 }
 
@@ -262,11 +256,6 @@ static int start_queue(struct device *device, struct err *err)
 	int r = disk_queue_start(b->queue, err);
 
 	return r < 0 ? r : bell_start(&b->virtio, err);
-}
-
-static void reset(struct device *device)
-{
-	virtio_reset(&((struct blk *)device)->virtio);
 }
 
 static void destroy(struct device *device)
@@ -284,9 +273,10 @@ static void destroy(struct device *device)
 int virtio_blk_new(struct memory *m, struct pci_host *host, struct disk *disk, struct device **ret,
 	struct err *err)
 {
-	static const struct device_type type = {
-		.name = "virtio-blk", .start = start_queue, .reset = reset, .destroy = destroy
-	};
+	static const struct device_type type = { .name = "virtio-blk",
+		.start = start_queue,
+		.reset = virtio_reset,
+		.destroy = destroy };
 	static const struct virtio_type virtio = { .id = BLOCK_ID,
 		.class = CLASS_STORAGE,
 		.n_queues = 1,

@@ -53,10 +53,8 @@ static void configure(struct virtio *v, unsigned offset, uint64_t value, unsigne
 
 static void set_size(struct console *c, uint16_t columns, uint16_t rows)
 {
-	c->virtio.config[0] = (uint8_t)columns;
-	c->virtio.config[1] = (uint8_t)(columns >> 8);
-	c->virtio.config[2] = (uint8_t)rows;
-	c->virtio.config[3] = (uint8_t)(rows >> 8);
+	virtio_put(c->virtio.config, columns, 2);
+	virtio_put(c->virtio.config + 2, rows, 2);
 }
 
 void virtio_console_resize(struct device *device, uint16_t columns, uint16_t rows)
@@ -89,22 +87,11 @@ size_t virtio_console_input(struct device *device, const uint8_t *data, size_t l
 	return done;
 }
 
-static void reset(struct device *device)
-{
-	virtio_reset(&((struct console *)device)->virtio);
-}
-
-static void destroy(struct device *device)
-{
-	virtio_finish(&((struct console *)device)->virtio);
-	free(device);
-}
-
 int virtio_console_new(struct memory *m, struct pci_host *host,
 	const struct virtio_console_config *config, struct device **ret, struct err *err)
 {
 	static const struct device_type type = {
-		.name = "virtio-console", .reset = reset, .destroy = destroy
+		.name = "virtio-console", .reset = virtio_reset, .destroy = virtio_destroy
 	};
 	static const struct virtio_type virtio = { .id = CONSOLE_ID,
 		.class = CLASS_OTHER,
@@ -120,7 +107,7 @@ int virtio_console_new(struct memory *m, struct pci_host *host,
 	r = virtio_init(&c->virtio, m, host, &virtio,
 		F_EMERGENCY | (config->columns && config->rows ? F_SIZE : 0), err);
 	if (r < 0) {
-		destroy(&c->virtio.device);
+		virtio_destroy(&c->virtio.device);
 		return r;
 	}
 	*ret = &c->virtio.device;

@@ -331,11 +331,6 @@ static int start_thread(struct device *device, struct err *err)
 	return r < 0 ? r : bell_start(&n->virtio, err);
 }
 
-static void reset(struct device *device)
-{
-	virtio_reset(&((struct net *)device)->virtio);
-}
-
 static void destroy(struct device *device)
 {
 	struct net *n = (struct net *)device;
@@ -373,9 +368,10 @@ static uint64_t features_of(const struct net_backend *b)
 int virtio_net_new(struct memory *m, struct pci_host *host, struct net_backend *backend,
 	const uint8_t mac[6], struct device **ret, struct err *err)
 {
-	static const struct device_type type = {
-		.name = "virtio-net", .start = start_thread, .reset = reset, .destroy = destroy
-	};
+	static const struct device_type type = { .name = "virtio-net",
+		.start = start_thread,
+		.reset = virtio_reset,
+		.destroy = destroy };
 	static const struct virtio_type virtio = { .id = NET_ID,
 		.class = CLASS_NETWORK,
 		.n_queues = QUEUES,
@@ -391,8 +387,7 @@ int virtio_net_new(struct memory *m, struct pci_host *host, struct net_backend *
 	memcpy(n->mac, mac, sizeof(n->mac));
 	memcpy(n->virtio.config, mac, sizeof(n->mac));
 	n->virtio.config[CONFIG_STATUS] = LINK_UP;
-	n->virtio.config[CONFIG_MTU] = (uint8_t)backend->mtu;
-	n->virtio.config[CONFIG_MTU + 1] = (uint8_t)(backend->mtu >> 8);
+	virtio_put(n->virtio.config + CONFIG_MTU, backend->mtu, 2);
 	n->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	r = virtio_init(&n->virtio, m, host, &virtio, features_of(backend), err);
 	if (r == 0 && n->wake < 0)

@@ -42,21 +42,10 @@ static void notify(struct virtio *v, unsigned queue)
 	virtio_notify(v, queue);
 }
 
-static void reset(struct device *device)
-{
-	virtio_reset(&((struct rng *)device)->virtio);
-}
-
-static void destroy(struct device *device)
-{
-	virtio_finish(&((struct rng *)device)->virtio);
-	free(device);
-}
-
 int virtio_rng_new(struct memory *m, struct pci_host *host, struct device **ret, struct err *err)
 {
 	static const struct device_type type = {
-		.name = "virtio-rng", .reset = reset, .destroy = destroy
+		.name = "virtio-rng", .reset = virtio_reset, .destroy = virtio_destroy
 	};
 	static const struct virtio_type virtio = {
 		.id = RNG_ID, .class = CLASS_OTHER, .n_queues = 1, .notify = notify
@@ -67,7 +56,7 @@ int virtio_rng_new(struct memory *m, struct pci_host *host, struct device **ret,
 	r->virtio.device.type = &type;
 	e = virtio_init(&r->virtio, m, host, &virtio, 0, err);
 	if (e < 0) {
-		destroy(&r->virtio.device);
+		virtio_destroy(&r->virtio.device);
 		return e;
 	}
 	*ret = &r->virtio.device;

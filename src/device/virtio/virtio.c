@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/thread.h"
 
 #define PAGE 0x1000u
@@ -118,8 +119,10 @@ static void driver_reset(struct virtio *v)
 	v->resetting = false;
 }
 
-void virtio_reset(struct virtio *v)
+void virtio_reset(struct device *device)
 {
+	struct virtio *v = (struct virtio *)device;
+
 	virtio_lock(v);
 	driver_reset(v);
 	virtio_unlock(v);
@@ -360,10 +363,8 @@ static unsigned add_capability(
 
 	c[2] = (uint8_t)(CAPABILITY_BYTES + more);
 	c[3] = what;
-	for (unsigned i = 0; i < 4; i++) {
-		c[8 + i] = (uint8_t)(offset >> 8 * i);
-		c[12 + i] = (uint8_t)(len >> 8 * i);
-	}
+	virtio_put(c + 8, offset, 4);
+	virtio_put(c + 12, len, 4);
 	if (what == NOTIFY)
 		c[16] = VIRTIO_NOTIFY_BYTES;
 	return at;
@@ -396,6 +397,12 @@ void virtio_finish(struct virtio *v)
 {
 	pci_finish(&v->pci);
 	pthread_mutex_destroy(&v->lock);
+}
+
+void virtio_destroy(struct device *device)
+{
+	virtio_finish((struct virtio *)device);
+	free(device);
 }
 
 int virtio_thread(pthread_t *thread, void *(*fn)(void *data), void *data, struct err *err)

@@ -37,7 +37,7 @@ struct virtio_type {
 	void (*configure)(struct virtio *v, unsigned offset, uint64_t value, unsigned size);
 };
 
-/* First in a device's structure after its struct device. */
+/* First in a device's structure. */
 struct virtio {
 	struct device device;
 	const struct virtio_type *type;
@@ -60,8 +60,16 @@ int virtio_init(struct virtio *v, struct memory *m, struct pci_host *host,
 void virtio_finish(struct virtio *v);
 /* A thread of the device's. */
 int virtio_thread(pthread_t *thread, void *(*fn)(void *data), void *data, struct err *err);
-/* For reset of the whole machine. */
-void virtio_reset(struct virtio *v);
+/* A device type's methods: reset of the whole machine; and the end of a device that has nothing more to let go. */
+void virtio_reset(struct device *device);
+void virtio_destroy(struct device *device);
+
+/* Little-endian, as all that a driver reads. */
+static inline void virtio_put(uint8_t *p, uint64_t value, unsigned bytes)
+{
+	for (unsigned i = 0; i < bytes; i++)
+		p[i] = (uint8_t)(value >> 8 * i);
+}
 
 static inline void virtio_lock(struct virtio *v)
 {

@@ -483,11 +483,6 @@ static int start_thread(struct device *device, struct err *err)
 	return r;
 }
 
-static void reset(struct device *device)
-{
-	virtio_reset(&((struct vsock *)device)->virtio);
-}
-
 static void destroy(struct device *device)
 {
 	struct vsock *s = (struct vsock *)device;
@@ -509,9 +504,10 @@ static void destroy(struct device *device)
 int virtio_vsock_new(struct memory *m, struct pci_host *host, uint32_t cid,
 	const struct vsock_host *end, struct device **ret, struct err *err)
 {
-	static const struct device_type type = {
-		.name = "virtio-vsock", .start = start_thread, .reset = reset, .destroy = destroy
-	};
+	static const struct device_type type = { .name = "virtio-vsock",
+		.start = start_thread,
+		.reset = virtio_reset,
+		.destroy = destroy };
 	static const struct virtio_type virtio = { .id = VSOCK_ID,
 		.class = CLASS_OTHER,
 		.n_queues = QUEUES,
@@ -526,8 +522,7 @@ int virtio_vsock_new(struct memory *m, struct pci_host *host, uint32_t cid,
 	s->next_port = FIRST_PORT;
 	for (unsigned i = 0; i < LINKS; i++)
 		s->links[i].fd = -1;
-	for (unsigned i = 0; i < 4; i++)
-		s->virtio.config[i] = (uint8_t)(cid >> 8 * i);
+	virtio_put(s->virtio.config, cid, 4);
 	s->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	r = virtio_init(&s->virtio, m, host, &virtio, 0, err);
 	if (r == 0 && s->wake < 0)
