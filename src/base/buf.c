@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/le.h"
 
 char *buf_reserve(struct buf *b, size_t n)
 {
@@ -41,6 +42,14 @@ void buf_adds(struct buf *b, const char *s)
 void buf_addc(struct buf *b, char c)
 {
 	buf_add(b, &c, 1);
+}
+
+void buf_add_le(struct buf *b, uint64_t value, unsigned bytes)
+{
+	uint8_t le[sizeof(value)];
+
+	put_le(le, value, bytes);
+	buf_add(b, le, bytes);
 }
 
 void buf_addf(struct buf *b, const char *fmt, ...)

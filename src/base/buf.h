@@ -1,6 +1,7 @@
 #pragma once
 /* A growing byte string. Always NUL-terminated past len once anything was added. */
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/cleanup.h"
 #include "base/err.h"
@@ -13,6 +14,8 @@ struct buf {
 void buf_add(struct buf *b, const void *data, size_t len);
 void buf_adds(struct buf *b, const char *s);
 void buf_addc(struct buf *b, char c);
+/* A number, the lowest byte first. */
+void buf_add_le(struct buf *b, uint64_t value, unsigned bytes);
 void buf_addf(struct buf *b, const char *fmt, ...) printf_like(2, 3);
 
 /* Makes room for n more bytes and returns where they go; the caller adds to len what it wrote. */

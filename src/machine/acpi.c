@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/le.h"
 #include "device/fwcfg.h"
 #include "device/hpet.h"
 #include "device/ioapic.h"
@@ -26,14 +27,7 @@ struct builder {
 
 static void put(struct buf *b, size_t at, uint64_t value, unsigned bytes)
 {
-	for (unsigned i = 0; i < bytes; i++)
-		b->data[at + i] = (char)(value >> 8 * i);
-}
-
-static void add(struct buf *b, uint64_t value, unsigned bytes)
-{
-	for (unsigned i = 0; i < bytes; i++)
-		buf_addc(b, (char)(value >> 8 * i));
+	put_le(b->data + at, value, bytes);
 }
 
 static void add_zeroes(struct buf *b, size_t n)
@@ -63,13 +57,13 @@ static uint64_t add_table(
 		buf_addc(&b->out, 0);
 	at = b->out.len;
 	buf_add(&b->out, signature, 4);
-	add(&b->out, HEADER + body->len, 4);
-	add(&b->out, revision, 1);
-	add(&b->out, 0, 1);
+	buf_add_le(&b->out, HEADER + body->len, 4);
+	buf_add_le(&b->out, revision, 1);
+	buf_add_le(&b->out, 0, 1);
 	buf_add(&b->out, "HOLM  HOLM    ", 14);
-	add(&b->out, 1, 4);
+	buf_add_le(&b->out, 1, 4);
 	buf_add(&b->out, "HOLM", 4);
-	add(&b->out, 1, 4);
+	buf_add_le(&b->out, 1, 4);
 	buf_add(&b->out, body->data, body->len);
 	checksum(&b->out, at, HEADER + body->len, at + 9);
 	buf_free(body);
@@ -263,54 +257,54 @@ static void make_fadt(struct buf *b, uint64_t facs, uint64_t dsdt)
 
 static void make_madt(struct buf *b, unsigned n_vcpus)
 {
-	add(b, APIC, 4);
-	add(b, 1, 4); /* there are PICs too */
+	buf_add_le(b, APIC, 4);
+	buf_add_le(b, 1, 4); /* there are PICs too */
 	for (unsigned i = 0; i < n_vcpus; i++) {
-		add(b, 0x0800, 2);
-		add(b, i, 1);
-		add(b, i, 1);
-		add(b, 1, 4);
+		buf_add_le(b, 0x0800, 2);
+		buf_add_le(b, i, 1);
+		buf_add_le(b, i, 1);
+		buf_add_le(b, 1, 4);
 	}
-	add(b, 0x0c01, 2);
-	add(b, 0, 2); /* its id */
-	add(b, IOAPIC_BASE, 4);
-	add(b, 0, 4);
+	buf_add_le(b, 0x0c01, 2);
+	buf_add_le(b, 0, 2); /* its id */
+	buf_add_le(b, IOAPIC_BASE, 4);
+	buf_add_le(b, 0, 4);
 	/* ISA's timer is at pin 2; the SCI is active high and a level. */
-	add(b, 0x0a02, 2);
-	add(b, 0, 2);
-	add(b, 2, 4);
-	add(b, 0, 2);
-	add(b, 0x0a02, 2);
-	add(b, PM_LINE << 8, 2);
-	add(b, PM_LINE, 4);
-	add(b, 0xd, 2);
+	buf_add_le(b, 0x0a02, 2);
+	buf_add_le(b, 0, 2);
+	buf_add_le(b, 2, 4);
+	buf_add_le(b, 0, 2);
+	buf_add_le(b, 0x0a02, 2);
+	buf_add_le(b, PM_LINE << 8, 2);
+	buf_add_le(b, PM_LINE, 4);
+	buf_add_le(b, 0xd, 2);
 	/* LINT1 of all is NMI. */
-	add(b, 0x0604, 2);
-	add(b, 0xff, 1);
-	add(b, 0, 2);
-	add(b, 1, 1);
+	buf_add_le(b, 0x0604, 2);
+	buf_add_le(b, 0xff, 1);
+	buf_add_le(b, 0, 2);
+	buf_add_le(b, 1, 1);
 }
 
 static void make_hpet(struct buf *b)
 {
-	add(b, HPET_ID, 4);
-	add(b, 0, 1); /* in memory */
-	add(b, 64, 1);
-	add(b, 0, 2);
-	add(b, HPET_BASE, 8);
-	add(b, 0, 1);
-	add(b, 1, 2); /* ticks: the shortest period */
-	add(b, 0, 1);
+	buf_add_le(b, HPET_ID, 4);
+	buf_add_le(b, 0, 1); /* in memory */
+	buf_add_le(b, 64, 1);
+	buf_add_le(b, 0, 2);
+	buf_add_le(b, HPET_BASE, 8);
+	buf_add_le(b, 0, 1);
+	buf_add_le(b, 1, 2); /* ticks: the shortest period */
+	buf_add_le(b, 0, 1);
 }
 
 static void make_mcfg(struct buf *b)
 {
-	add(b, 0, 8);
-	add(b, PCI_ECAM, 8);
-	add(b, 0, 2);
-	add(b, 0, 1); /* buses 0 to 0 */
-	add(b, 0, 1);
-	add(b, 0, 4);
+	buf_add_le(b, 0, 8);
+	buf_add_le(b, PCI_ECAM, 8);
+	buf_add_le(b, 0, 2);
+	buf_add_le(b, 0, 1); /* buses 0 to 0 */
+	buf_add_le(b, 0, 1);
+	buf_add_le(b, 0, 4);
 }
 
 static uint64_t add_facs(struct builder *b)
@@ -321,7 +315,7 @@ static uint64_t add_facs(struct builder *b)
 		buf_addc(&b->out, 0);
 	at = b->out.len;
 	buf_add(&b->out, "FACS", 4);
-	add(&b->out, FACS_BYTES, 4);
+	buf_add_le(&b->out, FACS_BYTES, 4);
 	add_zeroes(&b->out, FACS_BYTES - 8);
 	put(&b->out, at + 32, 2, 1); /* version */
 	return b->gpa + at;
@@ -359,7 +353,7 @@ int acpi_build(struct memory *m, uint64_t gpa, uint32_t limit, const struct acpi
 	make_hpet(&body);
 	tables[3] = add_table(&b, "HPET", 1, &body);
 	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
-		add(&body, tables[i], 8);
+		buf_add_le(&body, tables[i], 8);
 	put_rsdp(&b.out, add_table(&b, "XSDT", 1, &body));
 	r = (int)b.out.len;
 	if (b.out.len > limit || !memory_write(m, gpa, b.out.data, b.out.len))

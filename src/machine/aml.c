@@ -15,12 +15,6 @@
 #define OP_DEVICE 0x82
 #define FIXED_RANGE 0x0c /* minimum and maximum are */
 
-static void add(struct buf *b, uint64_t value, unsigned bytes)
-{
-	for (unsigned i = 0; i < bytes; i++)
-		buf_addc(b, (char)(value >> 8 * i));
-}
-
 void aml_integer(struct buf *b, uint64_t value)
 {
 	unsigned bytes = value <= 1            ? 0
@@ -30,16 +24,21 @@ void aml_integer(struct buf *b, uint64_t value)
 					       : 8;
 
 	if (bytes == 0) {
-		add(b, value, 1);
+		buf_add_le(b, value, 1);
 		return;
 	}
-	add(b, bytes == 1 ? OP_BYTE : bytes == 2 ? OP_WORD : bytes == 4 ? OP_DWORD : OP_QWORD, 1);
-	add(b, value, bytes);
+	buf_add_le(b,
+		bytes == 1   ? OP_BYTE
+		: bytes == 2 ? OP_WORD
+		: bytes == 4 ? OP_DWORD
+			     : OP_QWORD,
+		1);
+	buf_add_le(b, value, bytes);
 }
 
 void aml_string(struct buf *b, const char *s)
 {
-	add(b, OP_STRING, 1);
+	buf_add_le(b, OP_STRING, 1);
 	buf_add(b, s, strlen(s) + 1);
 }
 
@@ -53,13 +52,13 @@ void aml_eisa_id(struct buf *b, const char *id)
 	uint32_t v = (uint32_t)((id[0] - '@') << 26 | (id[1] - '@') << 21 | (id[2] - '@') << 16);
 
 	v |= hex(id[3]) << 12 | hex(id[4]) << 8 | hex(id[5]) << 4 | hex(id[6]);
-	add(b, OP_DWORD, 1);
-	add(b, __builtin_bswap32(v), 4);
+	buf_add_le(b, OP_DWORD, 1);
+	buf_add_le(b, __builtin_bswap32(v), 4);
 }
 
 void aml_name(struct buf *b, const char *name)
 {
-	add(b, OP_NAME, 1);
+	buf_add_le(b, OP_NAME, 1);
 	buf_adds(b, name);
 }
 
@@ -82,11 +81,11 @@ static void add_length(struct buf *b, size_t len)
 
 	len += more + 1;
 	if (more == 0) {
-		add(b, len, 1);
+		buf_add_le(b, len, 1);
 		return;
 	}
-	add(b, more << 6 | (len & 15), 1);
-	add(b, len >> 4, more);
+	buf_add_le(b, more << 6 | (len & 15), 1);
+	buf_add_le(b, len >> 4, more);
 }
 
 static void wrap(struct buf *b, const void *head, size_t n, struct buf *body)
@@ -99,20 +98,20 @@ static void wrap(struct buf *b, const void *head, size_t n, struct buf *body)
 
 void aml_scope(struct buf *b, const char *path, struct buf *body)
 {
-	add(b, OP_SCOPE, 1);
+	buf_add_le(b, OP_SCOPE, 1);
 	wrap(b, path, strlen(path), body);
 }
 
 void aml_device(struct buf *b, const char *name, struct buf *body)
 {
-	add(b, OP_EXTENDED, 1);
-	add(b, OP_DEVICE, 1);
+	buf_add_le(b, OP_EXTENDED, 1);
+	buf_add_le(b, OP_DEVICE, 1);
 	wrap(b, name, strlen(name), body);
 }
 
 void aml_package(struct buf *b, uint8_t n, struct buf *body)
 {
-	add(b, OP_PACKAGE, 1);
+	buf_add_le(b, OP_PACKAGE, 1);
 	wrap(b, &n, 1, body);
 }
 
@@ -120,48 +119,48 @@ void aml_resources(struct buf *b, struct buf *body)
 {
 	struct buf size = { 0 };
 
-	add(body, 0x79, 2); /* the end, without a checksum */
+	buf_add_le(body, 0x79, 2); /* the end, without a checksum */
 	aml_integer(&size, body->len);
-	add(b, OP_BUFFER, 1);
+	buf_add_le(b, OP_BUFFER, 1);
 	wrap(b, size.data, size.len, body);
 	buf_free(&size);
 }
 
 void aml_io(struct buf *b, uint16_t base, uint8_t len)
 {
-	add(b, 0x0147, 2); /* 16 bits decoded */
-	add(b, base, 2);
-	add(b, base, 2);
-	add(b, 1, 1);
-	add(b, len, 1);
+	buf_add_le(b, 0x0147, 2); /* 16 bits decoded */
+	buf_add_le(b, base, 2);
+	buf_add_le(b, base, 2);
+	buf_add_le(b, 1, 1);
+	buf_add_le(b, len, 1);
 }
 
 void aml_irq(struct buf *b, unsigned line)
 {
-	add(b, 0x22, 1);
-	add(b, UINT64_C(1) << line, 2);
+	buf_add_le(b, 0x22, 1);
+	buf_add_le(b, UINT64_C(1) << line, 2);
 }
 
 void aml_memory_fixed(struct buf *b, uint32_t base, uint32_t len)
 {
-	add(b, 0x01000986, 4); /* read and write */
-	add(b, base, 4);
-	add(b, len, 4);
+	buf_add_le(b, 0x01000986, 4); /* read and write */
+	buf_add_le(b, base, 4);
+	buf_add_le(b, len, 4);
 }
 
 static void add_range(
 	struct buf *b, unsigned type, unsigned flags, uint32_t first, uint32_t last, unsigned bytes)
 {
-	add(b, bytes == 2 ? 0x88 : 0x87, 1);
-	add(b, 3 + 5 * bytes, 2);
-	add(b, type, 1);
-	add(b, FIXED_RANGE, 1);
-	add(b, flags, 1);
-	add(b, 0, bytes);
-	add(b, first, bytes);
-	add(b, last, bytes);
-	add(b, 0, bytes);
-	add(b, UINT64_C(1) + last - first, bytes);
+	buf_add_le(b, bytes == 2 ? 0x88 : 0x87, 1);
+	buf_add_le(b, 3 + 5 * bytes, 2);
+	buf_add_le(b, type, 1);
+	buf_add_le(b, FIXED_RANGE, 1);
+	buf_add_le(b, flags, 1);
+	buf_add_le(b, 0, bytes);
+	buf_add_le(b, first, bytes);
+	buf_add_le(b, last, bytes);
+	buf_add_le(b, 0, bytes);
+	buf_add_le(b, UINT64_C(1) + last - first, bytes);
 }
 
 void aml_bus_range(struct buf *b, uint16_t first, uint16_t last)

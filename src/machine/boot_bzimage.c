@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/le.h"
 #include "machine/boot_internal.h"
 
 enum {
@@ -38,21 +39,6 @@ enum {
 #define ENTRY_64 0x200u
 #define LOADER_UNKNOWN 0xffu
 
-static uint64_t get(const struct buf *b, size_t at, unsigned bytes)
-{
-	uint64_t v = 0;
-
-	for (unsigned i = 0; i < bytes; i++)
-		v |= (uint64_t)(uint8_t)b->data[at + i] << 8 * i;
-	return v;
-}
-
-static void put(uint8_t *p, uint64_t value, unsigned bytes)
-{
-	for (unsigned i = 0; i < bytes; i++)
-		p[i] = (uint8_t)(value >> 8 * i);
-}
-
 static void put_memory_map(const struct memory *m, uint8_t *params)
 {
 	struct boot_range ranges[BOOT_RANGES];
@@ -62,9 +48,9 @@ static void put_memory_map(const struct memory *m, uint8_t *params)
 	for (unsigned i = 0; i < n; i++) {
 		uint8_t *e = params + E820_TABLE + 20 * i;
 
-		put(e, ranges[i].base, 8);
-		put(e + 8, ranges[i].size, 8);
-		put(e + 16, ranges[i].type, 4);
+		put_le(e, ranges[i].base, 8);
+		put_le(e + 8, ranges[i].size, 8);
+		put_le(e + 16, ranges[i].type, 4);
 	}
 }
 
@@ -78,14 +64,14 @@ static void put_params(struct memory *m, const struct boot_config *config, const
 		end = HEADER_MAX;
 	memcpy(params + SETUP_SECTS, kernel->data + SETUP_SECTS, end - SETUP_SECTS);
 	put_memory_map(m, params);
-	put(params + ACPI_RSDP, config->rsdp, 8);
-	put(params + VID_MODE, 0xffff, 2); /* normal */
+	put_le(params + ACPI_RSDP, config->rsdp, 8);
+	put_le(params + VID_MODE, 0xffff, 2); /* normal */
 	params[TYPE_OF_LOADER] = LOADER_UNKNOWN;
 	params[LOADFLAGS] |= 1; /* loaded high */
-	put(params + RAMDISK_IMAGE, initrd->gpa, 4);
-	put(params + RAMDISK_SIZE, initrd->size, 4);
-	put(params + EXT_RAMDISK_IMAGE, initrd->gpa >> 32, 4);
-	put(params + CMD_LINE_PTR, BOOT_CMDLINE, 4);
+	put_le(params + RAMDISK_IMAGE, initrd->gpa, 4);
+	put_le(params + RAMDISK_SIZE, initrd->size, 4);
+	put_le(params + EXT_RAMDISK_IMAGE, initrd->gpa >> 32, 4);
+	put_le(params + CMD_LINE_PTR, BOOT_CMDLINE, 4);
 	memory_write(m, BOOT_INFO, params, sizeof(params));
 }
 
@@ -123,8 +109,8 @@ static int find_place(const struct memory *m, const struct boot_config *config,
 	struct err *err)
 {
 	bool relocatable = kernel->data[RELOCATABLE];
-	uint64_t load = relocatable ? get(kernel, PREF_ADDRESS, 8) : HIGH;
-	uint64_t need = get(kernel, INIT_SIZE, 4);
+	uint64_t load = relocatable ? get_le(kernel->data + PREF_ADDRESS, 8) : HIGH;
+	uint64_t need = get_le(kernel->data + INIT_SIZE, 4);
 
 	if (need < body)
 		need = body;
@@ -150,20 +136,22 @@ int boot_bzimage(struct memory *m, const struct boot_config *config, const struc
 	uint64_t load = 0, end = 0;
 	int r;
 
-	if (get(kernel, VERSION, 2) < VERSION_NEEDED ||
-		!(get(kernel, XLOADFLAGS, 2) & XLF_KERNEL_64))
+	if (get_le(kernel->data + VERSION, 2) < VERSION_NEEDED ||
+		!(get_le(kernel->data + XLOADFLAGS, 2) & XLF_KERNEL_64))
 		return err_set(err, ENOEXEC,
 			"kernel '%s' has no 64-bit entry (boot protocol %llu.%llu)",
-			config->kernel.path, (unsigned long long)get(kernel, VERSION + 1, 1),
-			(unsigned long long)get(kernel, VERSION, 1));
+			config->kernel.path,
+			(unsigned long long)get_le(kernel->data + VERSION + 1, 1),
+			(unsigned long long)get_le(kernel->data + VERSION, 1));
 	if (kernel->len <= setup)
 		return err_set(err, ENOEXEC, "kernel '%s' is cut off", config->kernel.path);
 	r = find_place(m, config, kernel, kernel->len - setup, &load, &end, err);
 	if (r == 0)
-		r = boot_put_cmdline(m, config->append, get(kernel, CMDLINE_SIZE, 4), err);
+		r = boot_put_cmdline(
+			m, config->append, get_le(kernel->data + CMDLINE_SIZE, 4), err);
 	if (r == 0)
-		r = boot_load_initrd(
-			m, &config->initrd, end, get(kernel, INITRD_ADDR_MAX, 4) + 1, &initrd, err);
+		r = boot_load_initrd(m, &config->initrd, end,
+			get_le(kernel->data + INITRD_ADDR_MAX, 4) + 1, &initrd, err);
 	if (r < 0)
 		return r;
 	memory_write(m, load, kernel->data + setup, kernel->len - setup);

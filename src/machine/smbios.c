@@ -22,25 +22,19 @@ enum {
 	END = 0x7f00,
 };
 
-static void add(struct buf *b, uint64_t value, unsigned bytes)
-{
-	for (unsigned i = 0; i < bytes; i++)
-		buf_addc(b, (char)(value >> 8 * i));
-}
-
 /* Its header, the formatted part's bytes and the strings, each with its end; two ends when there is none. */
 static void structure(
 	struct buf *b, uint8_t kind, uint16_t handle, struct buf *body, const char *const *strings)
 {
-	add(b, kind, 1);
-	add(b, 4 + body->len, 1);
-	add(b, handle, 2);
+	buf_add_le(b, kind, 1);
+	buf_add_le(b, 4 + body->len, 1);
+	buf_add_le(b, handle, 2);
 	buf_add(b, body->data, body->len);
 	if (!strings)
-		add(b, 0, 1);
+		buf_add_le(b, 0, 1);
 	for (; strings && *strings; strings++)
 		buf_add(b, *strings, strlen(*strings) + 1);
-	add(b, 0, 1);
+	buf_add_le(b, 0, 1);
 	buf_free(body);
 }
 
@@ -49,16 +43,16 @@ static void add_firmware(struct buf *b)
 	static const char *const strings[] = { "holm", "1", "01/01/2026", NULL };
 	struct buf s = { 0 };
 
-	add(&s, 1, 1);
-	add(&s, 2, 1);
-	add(&s, 0xe000, 2);
-	add(&s, 3, 1);
-	add(&s, 0, 1);          /* 64 KiB */
-	add(&s, 8, 8);          /* no characteristics are told */
-	add(&s, 1, 1);          /* ACPI */
-	add(&s, 0x10, 1);       /* a virtual machine */
-	add(&s, 0xffffffff, 4); /* releases: not told */
-	add(&s, 0, 2);
+	buf_add_le(&s, 1, 1);
+	buf_add_le(&s, 2, 1);
+	buf_add_le(&s, 0xe000, 2);
+	buf_add_le(&s, 3, 1);
+	buf_add_le(&s, 0, 1);          /* 64 KiB */
+	buf_add_le(&s, 8, 8);          /* no characteristics are told */
+	buf_add_le(&s, 1, 1);          /* ACPI */
+	buf_add_le(&s, 0x10, 1);       /* a virtual machine */
+	buf_add_le(&s, 0xffffffff, 4); /* releases: not told */
+	buf_add_le(&s, 0, 2);
 	structure(b, 0, FIRMWARE, &s, strings);
 }
 
@@ -67,14 +61,14 @@ static void add_system(struct buf *b)
 	static const char *const strings[] = { "holm", "Standard PC", "1", NULL };
 	struct buf s = { 0 };
 
-	add(&s, 1, 1);
-	add(&s, 2, 1);
-	add(&s, 3, 1);
-	add(&s, 0, 1);
-	add(&s, 0, 8); /* no UUID */
-	add(&s, 0, 8);
-	add(&s, 6, 1); /* woken by the power switch */
-	add(&s, 0, 2);
+	buf_add_le(&s, 1, 1);
+	buf_add_le(&s, 2, 1);
+	buf_add_le(&s, 3, 1);
+	buf_add_le(&s, 0, 1);
+	buf_add_le(&s, 0, 8); /* no UUID */
+	buf_add_le(&s, 0, 8);
+	buf_add_le(&s, 6, 1); /* woken by the power switch */
+	buf_add_le(&s, 0, 2);
 	structure(b, 1, SYSTEM, &s, strings);
 }
 
@@ -83,13 +77,13 @@ static void add_chassis(struct buf *b)
 	static const char *const strings[] = { "holm", NULL };
 	struct buf s = { 0 };
 
-	add(&s, 1, 1);
-	add(&s, 1, 1); /* other */
-	add(&s, 0, 3);
-	add(&s, 0x020303, 3); /* states: safe, safe, and security unknown */
-	add(&s, 2, 1);
-	add(&s, 0, 8);
-	add(&s, 0, 1);
+	buf_add_le(&s, 1, 1);
+	buf_add_le(&s, 1, 1); /* other */
+	buf_add_le(&s, 0, 3);
+	buf_add_le(&s, 0x020303, 3); /* states: safe, safe, and security unknown */
+	buf_add_le(&s, 2, 1);
+	buf_add_le(&s, 0, 8);
+	buf_add_le(&s, 0, 1);
 	structure(b, 3, CHASSIS, &s, strings);
 }
 
@@ -99,28 +93,28 @@ static void add_processor(struct buf *b, unsigned n)
 	static const char *const strings[] = { "CPU 0", "holm", NULL };
 	struct buf s = { 0 };
 
-	add(&s, 1, 1);
-	add(&s, 3, 1); /* central processor */
-	add(&s, 1, 1); /* family: other */
-	add(&s, 2, 1);
-	add(&s, 0, 8); /* CPUID tells */
-	add(&s, 2, 1);
-	add(&s, 0, 1);
-	add(&s, 0, 6);    /* clocks: not known */
-	add(&s, 0x41, 1); /* there and enabled */
-	add(&s, 1, 1);
-	add(&s, NONE, 2);
-	add(&s, NONE, 2);
-	add(&s, NONE, 2);
-	add(&s, 0, 3);
-	add(&s, n > 255 ? 255 : n, 1);
-	add(&s, n > 255 ? 255 : n, 1);
-	add(&s, n > 255 ? 255 : n, 1);
-	add(&s, 0x4c, 2); /* 64 bits, several cores, NX */
-	add(&s, 1, 2);
-	add(&s, n, 2);
-	add(&s, n, 2);
-	add(&s, n, 2);
+	buf_add_le(&s, 1, 1);
+	buf_add_le(&s, 3, 1); /* central processor */
+	buf_add_le(&s, 1, 1); /* family: other */
+	buf_add_le(&s, 2, 1);
+	buf_add_le(&s, 0, 8); /* CPUID tells */
+	buf_add_le(&s, 2, 1);
+	buf_add_le(&s, 0, 1);
+	buf_add_le(&s, 0, 6);    /* clocks: not known */
+	buf_add_le(&s, 0x41, 1); /* there and enabled */
+	buf_add_le(&s, 1, 1);
+	buf_add_le(&s, NONE, 2);
+	buf_add_le(&s, NONE, 2);
+	buf_add_le(&s, NONE, 2);
+	buf_add_le(&s, 0, 3);
+	buf_add_le(&s, n > 255 ? 255 : n, 1);
+	buf_add_le(&s, n > 255 ? 255 : n, 1);
+	buf_add_le(&s, n > 255 ? 255 : n, 1);
+	buf_add_le(&s, 0x4c, 2); /* 64 bits, several cores, NX */
+	buf_add_le(&s, 1, 2);
+	buf_add_le(&s, n, 2);
+	buf_add_le(&s, n, 2);
+	buf_add_le(&s, n, 2);
 	structure(b, 4, PROCESSOR, &s, strings);
 }
 
@@ -129,13 +123,13 @@ static void add_array(struct buf *b, uint64_t memory)
 	bool large = memory >> 10 >= 0x80000000u;
 	struct buf s = { 0 };
 
-	add(&s, 1, 1);
-	add(&s, 3, 1); /* system memory */
-	add(&s, 3, 1); /* without error correction */
-	add(&s, large ? 0x80000000u : memory >> 10, 4);
-	add(&s, 0xfffe, 2);
-	add(&s, 1, 2);
-	add(&s, large ? memory : 0, 8);
+	buf_add_le(&s, 1, 1);
+	buf_add_le(&s, 3, 1); /* system memory */
+	buf_add_le(&s, 3, 1); /* without error correction */
+	buf_add_le(&s, large ? 0x80000000u : memory >> 10, 4);
+	buf_add_le(&s, 0xfffe, 2);
+	buf_add_le(&s, 1, 2);
+	buf_add_le(&s, large ? memory : 0, 8);
 	structure(b, 16, ARRAY, &s, NULL);
 }
 
@@ -145,23 +139,23 @@ static void add_module(struct buf *b, uint64_t memory)
 	bool large = memory / MIB >= 0x7fff;
 	struct buf s = { 0 };
 
-	add(&s, ARRAY, 2);
-	add(&s, 0xfffe, 2);
-	add(&s, 0xffff, 2); /* widths: unknown */
-	add(&s, 0xffff, 2);
-	add(&s, large ? 0x7fff : memory / MIB, 2);
-	add(&s, 9, 1); /* a DIMM */
-	add(&s, 0, 1);
-	add(&s, 1, 1);
-	add(&s, 0, 1);
-	add(&s, 7, 1); /* RAM */
-	add(&s, 2, 2);
-	add(&s, 0, 2);
-	add(&s, 2, 1);
-	add(&s, 0, 4);
-	add(&s, large ? memory / MIB : 0, 4);
-	add(&s, 0, 2);
-	add(&s, 0, 6);
+	buf_add_le(&s, ARRAY, 2);
+	buf_add_le(&s, 0xfffe, 2);
+	buf_add_le(&s, 0xffff, 2); /* widths: unknown */
+	buf_add_le(&s, 0xffff, 2);
+	buf_add_le(&s, large ? 0x7fff : memory / MIB, 2);
+	buf_add_le(&s, 9, 1); /* a DIMM */
+	buf_add_le(&s, 0, 1);
+	buf_add_le(&s, 1, 1);
+	buf_add_le(&s, 0, 1);
+	buf_add_le(&s, 7, 1); /* RAM */
+	buf_add_le(&s, 2, 2);
+	buf_add_le(&s, 0, 2);
+	buf_add_le(&s, 2, 1);
+	buf_add_le(&s, 0, 4);
+	buf_add_le(&s, large ? memory / MIB : 0, 4);
+	buf_add_le(&s, 0, 2);
+	buf_add_le(&s, 0, 6);
 	structure(b, 17, MODULE, &s, strings);
 }
 
@@ -169,12 +163,12 @@ static void add_mapped(struct buf *b, uint64_t first, uint64_t last, uint16_t ha
 {
 	struct buf s = { 0 };
 
-	add(&s, 0xffffffff, 4); /* the wide fields have it */
-	add(&s, 0xffffffff, 4);
-	add(&s, ARRAY, 2);
-	add(&s, 1, 1);
-	add(&s, first, 8);
-	add(&s, last, 8);
+	buf_add_le(&s, 0xffffffff, 4); /* the wide fields have it */
+	buf_add_le(&s, 0xffffffff, 4);
+	buf_add_le(&s, ARRAY, 2);
+	buf_add_le(&s, 1, 1);
+	buf_add_le(&s, first, 8);
+	buf_add_le(&s, last, 8);
 	structure(b, 19, handle, &s, NULL);
 }
 
@@ -189,7 +183,7 @@ void smbios_tables(struct buf *b, const struct smbios_config *config)
 	add_array(b, config->memory);
 	add_module(b, config->memory);
 	add_mapped(b, 0, config->memory - 1, MAPPED);
-	add(&s, 0, 7); /* booted without an error */
+	buf_add_le(&s, 0, 7); /* booted without an error */
 	structure(b, 32, BOOT, &s, NULL);
 	structure(b, 127, END, &s, NULL);
 }

@@ -8,6 +8,7 @@
 #include "device/virtio/balloon.h"
 
 #include "base/alloc.h"
+#include "base/le.h"
 #include "device/virtio/virtio.h"
 
 #define BALLOON_ID 5u
@@ -83,7 +84,7 @@ static void configure(struct virtio *v, unsigned offset, uint64_t value, unsigne
 
 static void stop(struct virtio *v)
 {
-	virtio_put(v->config + CONFIG_ACTUAL, 0, 4);
+	put_le(v->config + CONFIG_ACTUAL, 0, 4);
 }
 
 int virtio_balloon_new(struct memory *m, struct pci_host *host, uint64_t bytes, struct device **ret,
@@ -103,7 +104,7 @@ int virtio_balloon_new(struct memory *m, struct pci_host *host, uint64_t bytes, 
 	int r;
 
 	b->virtio.device.type = &type;
-	virtio_put(b->virtio.config + CONFIG_WANTED, pages > UINT32_MAX ? UINT32_MAX : pages, 4);
+	put_le(b->virtio.config + CONFIG_WANTED, pages > UINT32_MAX ? UINT32_MAX : pages, 4);
 	r = virtio_init(&b->virtio, m, host, &virtio, F_DEFLATE_ON_OOM | F_REPORTING, err);
 	if (r < 0) {
 		virtio_destroy(&b->virtio.device);

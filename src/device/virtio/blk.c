@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/le.h"
 #include "device/virtio/bell.h"
 #include "disk/queue.h"
 
@@ -238,14 +239,14 @@ static void fill_config(struct blk *b)
 {
 	uint8_t *c = b->virtio.config;
 
-	virtio_put(c, b->disk->size / DISK_SECTOR, 8);
-	virtio_put(c + 12, SEG_MAX, 4);
-	virtio_put(c + 20, DISK_SECTOR, 4);
-	virtio_put(c + 36, DISCARD_SECTORS_MAX, 4);
-	virtio_put(c + 40, 1, 4); /* segments of a discard */
-	virtio_put(c + 44, 8, 4); /* its alignment */
-	virtio_put(c + 48, DISCARD_SECTORS_MAX, 4);
-	virtio_put(c + 52, 1, 4);
+	put_le(c, b->disk->size / DISK_SECTOR, 8);
+	put_le(c + 12, SEG_MAX, 4);
+	put_le(c + 20, DISK_SECTOR, 4);
+	put_le(c + 36, DISCARD_SECTORS_MAX, 4);
+	put_le(c + 40, 1, 4); /* segments of a discard */
+	put_le(c + 44, 8, 4); /* its alignment */
+	put_le(c + 48, DISCARD_SECTORS_MAX, 4);
+	put_le(c + 52, 1, 4);
 	c[56] = 1; /* zeroing may give space back */
 }
 

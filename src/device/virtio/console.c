@@ -2,6 +2,7 @@
 #include "device/virtio/console.h"
 
 #include "base/alloc.h"
+#include "base/le.h"
 #include "device/virtio/virtio.h"
 
 #define CONSOLE_ID 3u
@@ -53,8 +54,8 @@ static void configure(struct virtio *v, unsigned offset, uint64_t value, unsigne
 
 static void set_size(struct console *c, uint16_t columns, uint16_t rows)
 {
-	virtio_put(c->virtio.config, columns, 2);
-	virtio_put(c->virtio.config + 2, rows, 2);
+	put_le(c->virtio.config, columns, 2);
+	put_le(c->virtio.config + 2, rows, 2);
 }
 
 void virtio_console_resize(struct device *device, uint16_t columns, uint16_t rows)

@@ -13,6 +13,7 @@
 
 #include "base/alloc.h"
 #include "base/fd.h"
+#include "base/le.h"
 #include "device/virtio/bell.h"
 
 #define NET_ID 1u
@@ -387,7 +388,7 @@ int virtio_net_new(struct memory *m, struct pci_host *host, struct net_backend *
 	memcpy(n->mac, mac, sizeof(n->mac));
 	memcpy(n->virtio.config, mac, sizeof(n->mac));
 	n->virtio.config[CONFIG_STATUS] = LINK_UP;
-	virtio_put(n->virtio.config + CONFIG_MTU, backend->mtu, 2);
+	put_le(n->virtio.config + CONFIG_MTU, backend->mtu, 2);
 	n->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	r = virtio_init(&n->virtio, m, host, &virtio, features_of(backend), err);
 	if (r == 0 && n->wake < 0)

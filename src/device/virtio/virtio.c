@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/le.h"
 #include "base/thread.h"
 
 #define PAGE 0x1000u
@@ -363,8 +364,8 @@ static unsigned add_capability(
 
 	c[2] = (uint8_t)(CAPABILITY_BYTES + more);
 	c[3] = what;
-	virtio_put(c + 8, offset, 4);
-	virtio_put(c + 12, len, 4);
+	put_le(c + 8, offset, 4);
+	put_le(c + 12, len, 4);
 	if (what == NOTIFY)
 		c[16] = VIRTIO_NOTIFY_BYTES;
 	return at;

@@ -64,13 +64,6 @@ int virtio_thread(pthread_t *thread, void *(*fn)(void *data), void *data, struct
 void virtio_reset(struct device *device);
 void virtio_destroy(struct device *device);
 
-/* Little-endian, as all that a driver reads. */
-static inline void virtio_put(uint8_t *p, uint64_t value, unsigned bytes)
-{
-	for (unsigned i = 0; i < bytes; i++)
-		p[i] = (uint8_t)(value >> 8 * i);
-}
-
 static inline void virtio_lock(struct virtio *v)
 {
 	pthread_mutex_lock(&v->lock);

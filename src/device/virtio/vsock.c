@@ -16,6 +16,7 @@
 
 #include "base/alloc.h"
 #include "base/fd.h"
+#include "base/le.h"
 #include "device/virtio/virtio.h"
 #include "device/virtio/vsock_link.h"
 
@@ -522,7 +523,7 @@ int virtio_vsock_new(struct memory *m, struct pci_host *host, uint32_t cid,
 	s->next_port = FIRST_PORT;
 	for (unsigned i = 0; i < LINKS; i++)
 		s->links[i].fd = -1;
-	virtio_put(s->virtio.config, cid, 4);
+	put_le(s->virtio.config, cid, 4);
 	s->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	r = virtio_init(&s->virtio, m, host, &virtio, 0, err);
 	if (r == 0 && s->wake < 0)
