@@ -113,7 +113,7 @@ no_user_processes() {
 	assert_status 0
 	assert_match 'Images +0 +0 +0B +0B \(0%\)'
 	run jq -rs 'map(.Type) | join(",")' <(holm system df --format json)
-	assert_output "Images,Containers,Local Volumes"
+	assert_output "Images,Containers,Local Volumes,Build Cache"
 	run holm system df -v
 	assert_status 0
 	assert_match 'VOLUME NAME'
