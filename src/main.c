@@ -71,6 +71,8 @@ static const struct cmd *const table[] = {
 	&cmd_compose_start,
 	&cmd_compose_stop,
 	&cmd_compose_restart,
+	&cmd_compose_kill,
+	&cmd_compose_rm,
 	&cmd_machine_run,
 	&cmd_events,
 	&cmd_system_df,

@@ -14,7 +14,6 @@
 #include "cmd/table.h"
 #include "cmd/verbs.h"
 #include "compose/document.h"
-#include "instance/log.h"
 
 static struct compose_options global;
 
@@ -49,7 +48,8 @@ const struct cmd cmd_compose = {
 	.summary = "Run the services of a Compose file",
 	.description =
 		"The file is compose.yaml here or in a directory above. docs/compose.md says what of "
-		"the Compose specification is supported. Commands: build, config, down, exec, logs, ps, restart, start, stop, up.",
+		"the Compose specification is supported. Commands: build, config, down, exec, kill, logs, ps, "
+		"restart, rm, start, stop, up.",
 	.examples = "holm compose up -d\nholm compose -f compose.yaml -f test.yaml config\n"
 		    "holm compose down -v",
 	.options = compose_rows,
@@ -105,16 +105,20 @@ static void report(const char *what, const char *did)
 
 struct up_options {
 	bool build, no_build, detach, force_recreate, no_recreate, no_start, remove_orphans, wait,
-		no_deps;
+		no_deps, abort;
 	int64_t timeout;
 	bool timeout_given;
+	const char *exit_code_from;
 };
 
 #define UP(member, name, letter, help) \
 	OPTION(struct up_options, member, OPT_FLAG, letter, name, NULL, help)
 static const struct cmd_option up_rows[] = {
+	UP(abort, "abort-on-container-exit", 0, "stop all when one container has ended"),
 	UP(build, "build", 0, "build images first, though they are there"),
-	UP(detach, "detach", 'd', "run in the background: needed in this version"),
+	UP(detach, "detach", 'd', "run in the background"),
+	OPTION(struct up_options, exit_code_from, OPT_STR, 0, "exit-code-from", "SERVICE",
+		"end as this service's container does; implies --abort-on-container-exit"),
 	UP(force_recreate, "force-recreate", 0, "make containers anew that have not changed"),
 	UP(no_build, "no-build", 0, "build no image, though it is missing"),
 	UP(no_deps, "no-deps", 0, "without the services that those named depend on"),
@@ -122,32 +126,54 @@ static const struct cmd_option up_rows[] = {
 	UP(no_start, "no-start", 0, "create, but do not start"),
 	UP(remove_orphans, "remove-orphans", 0, "remove containers of services that are gone"),
 	OPTION_WITH(struct up_options, timeout, OPT_INT, 't', "timeout", "SECONDS",
-		"when a container is replaced: time until it is killed",
+		"when a container is replaced or stopped: time until it is killed",
 		OPTION_GIVEN(struct up_options, timeout_given)),
 	UP(wait, "wait", 0, "until the services are healthy; implies --detach"),
 	OPTION_END,
 };
 
-static int run_up(struct cmd_call *call)
+struct bring_up {
+	struct cmd_call *call;
+	struct compose_project *p;
+};
+
+/* The exit status. */
+static int bring_up(void *data)
 {
-	const struct up_options *o = call->options;
-	cleanup(compose_free) struct compose_project p = { 0 };
+	const struct bring_up *b = data;
+	const struct up_options *o = b->call->options;
 	const struct compose_up how = { o->force_recreate, o->no_recreate, o->no_start,
 		o->remove_orphans, o->wait, o->no_deps, o->timeout_given ? o->timeout : -1 };
 	struct err err = { 0 };
-	struct db *db;
+	struct db *db = cmd_db(&err);
 
-	if (!o->detach && !o->wait && !o->no_start)
-		return cmd_usage(call,
-			"this version runs services in the background alone: give --detach, and see 'holm compose logs'");
-	if (compose_project(call->args, !o->no_deps, &p, &err) < 0)
-		return cmd_fail(&err, 1);
-	db = cmd_db(&err);
-	if (!db || compose_pull(db, &p, &err) < 0 ||
-		(!o->no_build && compose_build(db, &p, !o->build, false, &err) < 0) ||
-		compose_up(db, &p, &how, report, &err) < 0)
+	if (!db || compose_pull(db, b->p, &err) < 0 ||
+		(!o->no_build && compose_build(db, b->p, !o->build, false, &err) < 0) ||
+		compose_up(db, b->p, &how, report, &err) < 0)
 		return cmd_fail(&err, 1);
 	return 0;
+}
+
+static int run_up(struct cmd_call *call)
+{
+	const struct up_options *o = call->options;
+	const struct compose_foreground how = { o->timeout_given ? o->timeout : -1,
+		o->abort || o->exit_code_from, o->exit_code_from };
+	cleanup(compose_free) struct compose_project p = { 0 };
+	struct bring_up b = { call, &p };
+	struct err err = { 0 };
+
+	if (how.abort && (o->detach || o->wait || o->no_start))
+		return cmd_usage(call,
+			"--abort-on-container-exit and --exit-code-from are for the foreground: without --detach, --wait and --no-start");
+	if (compose_project(call->args, !o->no_deps, &p, &err) < 0)
+		return cmd_fail(&err, 1);
+	if (o->exit_code_from && !strv_contains(p.services, o->exit_code_from))
+		return cmd_usage(call, "--exit-code-from: '%s' is not among the services",
+			o->exit_code_from);
+	if (o->detach || o->wait || o->no_start)
+		return bring_up(&b);
+	return compose_foreground(&p, &how, bring_up, &b);
 }
 
 const struct cmd cmd_compose_up = {
@@ -155,6 +181,9 @@ const struct cmd cmd_compose_up = {
 	.group = "Compose",
 	.args = "[SERVICE...]",
 	.summary = "Create and start services, and replace containers whose file has changed",
+	.description =
+		"Without --detach it shows what the containers write until all have ended. Ctrl-C stops "
+		"them, a second one kills them; the exit status is 130 then.",
 	.options = up_rows,
 	.options_size = sizeof(struct up_options),
 	.max_args = SIZE_MAX,
@@ -386,87 +415,4 @@ const struct cmd cmd_compose_ps = {
 	.options_size = sizeof(struct ps_options),
 	.max_args = SIZE_MAX,
 	.run = run_ps,
-};
-
-struct logs_options {
-	bool no_prefix, timestamps;
-	int64_t tail;
-	bool tail_given;
-};
-
-static const struct cmd_option logs_rows[] = {
-	OPTION(struct logs_options, no_prefix, OPT_FLAG, 0, "no-log-prefix", NULL,
-		"without the container's name in front of each line"),
-	OPTION_WITH(struct logs_options, tail, OPT_INT, 'n', "tail", "LINES",
-		"only the last ones of each container",
-		OPTION_GIVEN(struct logs_options, tail_given)),
-	OPTION(struct logs_options, timestamps, OPT_FLAG, 't', "timestamps", NULL, "with times"),
-	OPTION_END,
-};
-
-struct printer {
-	const struct logs_options *o;
-	const char *name;
-	int width;
-};
-
-static int print_line(void *data, int stream, int64_t time, const char *text, size_t len)
-{
-	const struct printer *p = data;
-	char when[TIME_LEN];
-
-	(void)stream;
-	if (!p->o->no_prefix)
-		printf("%-*s  | ", p->width, p->name);
-	if (p->o->timestamps) {
-		time_format(time, when);
-		printf("%s ", when);
-	}
-	fwrite(text, 1, len, stdout);
-	if (!len || text[len - 1] != '\n')
-		putchar('\n');
-	return ferror(stdout) ? 1 : 0;
-}
-
-static int run_logs(struct cmd_call *call)
-{
-	const struct logs_options *o = call->options;
-	const struct log_read how = {
-		.tail = o->tail_given ? o->tail : -1, .want_stdout = true, .want_stderr = true
-	};
-	cleanup(compose_free) struct compose_project p = { 0 };
-	cleanup(instance_list_free) struct instance_list list = { 0 };
-	struct printer printer = { .o = o };
-	struct err err = { 0 };
-	struct db *db;
-
-	if (compose_project(call->args, false, &p, &err) < 0)
-		return cmd_fail(&err, 1);
-	db = cmd_db(&err);
-	if (!db || compose_containers(db, &p, NULL, &list, &err) < 0)
-		return cmd_fail(&err, 1);
-	for (size_t i = 0; i < list.n; i++) {
-		int len = (int)strlen(list.items[i]->config.name);
-		printer.width = len > printer.width ? len : printer.width;
-	}
-	for (size_t i = 0; i < list.n; i++) {
-		const struct instance *one = list.items[i];
-		if (call->n_args && !strv_contains(p.services, compose_label(one, "service")))
-			continue;
-		printer.name = one->config.name;
-		if (log_read(one, &how, print_line, &printer, &err) < 0)
-			return cmd_fail(&err, 1);
-	}
-	return 0;
-}
-
-const struct cmd cmd_compose_logs = {
-	.name = "compose logs",
-	.group = "Compose",
-	.args = "[SERVICE...]",
-	.summary = "Show what the project's containers have written",
-	.options = logs_rows,
-	.options_size = sizeof(struct logs_options),
-	.max_args = SIZE_MAX,
-	.run = run_logs,
 };

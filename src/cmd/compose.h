@@ -6,9 +6,9 @@
 /* `holm compose [OPTIONS] VERB ...`: parses the options in front; the words of the verb, "compose" the
  * first, or NULL with the exit status. */
 char **compose_words(char **words, int *ret_status);
-/* Builds the images of the chosen services that have a `build`; missing_only: those that are not there. */
 /* Images of services that are not here and that nothing builds, as their pull_policy says. */
 int compose_pull(struct db *db, const struct compose_project *p, struct err *err);
+/* Builds the images of the chosen services that have a `build`; missing_only: those that are not there. */
 int compose_build(struct db *db, const struct compose_project *p, bool missing_only, bool no_cache,
 	struct err *err);
 /* The id of a service's container, by its number (0: the first there is). The caller frees. */
@@ -16,3 +16,17 @@ int compose_container(const char *service, int64_t number, char **ret, struct er
 /* Loads the project and selects services by name (or all). */
 int compose_project(
 	char *const *services, bool dependencies, struct compose_project *ret, struct err *err);
+/* Does what `start`, `stop`, `restart`, `kill` or `rm` does to the chosen services' containers, and says so.
+ * timeout in s; -1: each container's own. */
+int compose_each(const struct cmd *cmd, struct db *db, const struct compose_project *p,
+	int64_t timeout, struct err *err);
+
+struct compose_foreground {
+	int64_t timeout; /* as above */
+	bool abort;      /* stop all when one has ended */
+	const char *exit_code_from;
+};
+/* Runs `up` in a process of its own, then shows what the chosen services' containers write until all have ended;
+ * a signal stops them, a second one kills them. The exit status. */
+int compose_foreground(struct compose_project *p, const struct compose_foreground *how,
+	int (*up)(void *data), void *data);

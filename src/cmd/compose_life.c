@@ -1,6 +1,7 @@
-/* `holm compose start`, `stop`, `restart`, and finding a service's container. */
+/* `holm compose start`, `stop`, `restart`, `kill`, `rm`, and finding a service's container. */
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,22 +45,61 @@ static const struct cmd_option life_rows[] = {
 	OPTION_END,
 };
 
+/* 1: done, and *did says what; 0: there was nothing to do. */
 static int act(const struct cmd *cmd, struct db *db, struct instance *i, int64_t timeout,
 	const char **did, struct err *err)
 {
 	const struct instance_start how = { 0 };
+	bool running = instance_running(i);
+	int r;
 
+	if (cmd == &cmd_compose_rm) {
+		*did = "Removed";
+		r = running ? 0 : instance_remove(db, i, false, /* volumes= */ false, err);
+		return r < 0 ? r : !running;
+	}
+	if (cmd == &cmd_compose_kill) {
+		*did = "Killed";
+		r = running ? instance_kill(db, i, SIGKILL, err) : 0;
+		return r < 0 ? r : running;
+	}
 	if (cmd == &cmd_compose_stop) {
 		*did = "Stopped";
-		return instance_running(i) ? instance_stop(db, i, NULL, timeout, err) : 0;
+		r = running ? instance_stop(db, i, NULL, timeout, err) : 0;
+	} else {
+		*did = cmd == &cmd_compose_start ? "Started" : "Restarted";
+		if (cmd == &cmd_compose_restart && running)
+			r = instance_restart(db, i, NULL, timeout, err);
+		else
+			r = running ? 0 : instance_start(db, i, &how, err);
 	}
-	*did = cmd == &cmd_compose_start ? "Started" : "Restarted";
-	if (cmd == &cmd_compose_restart && instance_running(i))
-		return instance_restart(db, i, NULL, timeout, err);
-	return instance_running(i) ? 0 : instance_start(db, i, &how, err);
+	return r < 0 ? r : 1;
 }
 
-/* In the order of dependencies; stops against it. */
+int compose_each(const struct cmd *cmd, struct db *db, const struct compose_project *p,
+	int64_t timeout, struct err *err)
+{
+	bool backwards = cmd != &cmd_compose_start && cmd != &cmd_compose_restart;
+	size_t n = strv_len(p->services);
+
+	/* In the order of dependencies; what ends containers goes against it. */
+	for (size_t k = 0; k < n; k++) {
+		cleanup(instance_list_free) struct instance_list list = { 0 };
+		int r = compose_containers(
+			db, p, p->services[backwards ? n - 1 - k : k], &list, err);
+		for (size_t i = 0; r >= 0 && i < list.n; i++) {
+			const char *did;
+			r = act(cmd, db, list.items[i], timeout, &did, err);
+			if (r > 0)
+				fprintf(stderr, " Container %s  %s\n", list.items[i]->config.name,
+					did);
+		}
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 static int run(struct cmd_call *call)
 {
 	const struct life_options *o = call->options;
@@ -67,25 +107,11 @@ static int run(struct cmd_call *call)
 	cleanup(compose_free) struct compose_project p = { 0 };
 	struct err err = { 0 };
 	struct db *db;
-	size_t n;
 
 	if (compose_project(call->args, /* dependencies= */ call->n_args == 0, &p, &err) < 0)
 		return cmd_fail(&err, 1);
 	db = cmd_db(&err);
-	n = strv_len(p.services);
-	for (size_t k = 0; k < n; k++) {
-		const char *service = p.services[call->cmd == &cmd_compose_stop ? n - 1 - k : k];
-		cleanup(instance_list_free) struct instance_list list = { 0 };
-		if (!db || compose_containers(db, &p, service, &list, &err) < 0)
-			return cmd_fail(&err, 1);
-		for (size_t i = 0; i < list.n; i++) {
-			const char *did;
-			if (act(call->cmd, db, list.items[i], timeout, &did, &err) < 0)
-				return cmd_fail(&err, 1);
-			fprintf(stderr, " Container %s  %s\n", list.items[i]->config.name, did);
-		}
-	}
-	return 0;
+	return db && compose_each(call->cmd, db, &p, timeout, &err) == 0 ? 0 : cmd_fail(&err, 1);
 }
 
 const struct cmd cmd_compose_start = {
@@ -115,6 +141,26 @@ const struct cmd cmd_compose_restart = {
 	.args = "[SERVICE...]",
 	.summary = "Stop containers and start them again",
 	.options = life_rows,
+	.options_size = sizeof(struct life_options),
+	.max_args = SIZE_MAX,
+	.run = run,
+};
+
+const struct cmd cmd_compose_kill = {
+	.name = "compose kill",
+	.group = "Compose",
+	.args = "[SERVICE...]",
+	.summary = "Kill containers that run",
+	.options_size = sizeof(struct life_options),
+	.max_args = SIZE_MAX,
+	.run = run,
+};
+
+const struct cmd cmd_compose_rm = {
+	.name = "compose rm",
+	.group = "Compose",
+	.args = "[SERVICE...]",
+	.summary = "Remove containers that do not run",
 	.options_size = sizeof(struct life_options),
 	.max_args = SIZE_MAX,
 	.run = run,

@@ -110,3 +110,5 @@ extern const struct cmd cmd_compose_exec;
 extern const struct cmd cmd_compose_start;
 extern const struct cmd cmd_compose_stop;
 extern const struct cmd cmd_compose_restart;
+extern const struct cmd cmd_compose_kill;
+extern const struct cmd cmd_compose_rm;

@@ -132,3 +132,57 @@ logged() { holm compose logs --no-log-prefix web | grep -q "$1"; }
 	holm compose -f built.yaml down
 	holm rmi "$p-a"
 }
+
+@test "up in the foreground: what all write is shown, and a signal stops them" {
+	local p=$COMPOSE_PROJECT_NAME pid code=0
+	printf 'services:\n  a: &s {image: "debian:12", init: true, command: sh -c "echo from $$HOSTNAME; exec sleep 1000", hostname: one}\n  b: {<<: *s, hostname: two}\n' > two.yaml
+	"$HOLM" compose -f two.yaml up > out 2>&1 3>&- &
+	pid=$!
+	eventually grep -q "^$p-a-1  | from one" out
+	eventually grep -q "^$p-b-1  | from two" out
+	kill -INT $pid
+	wait $pid || code=$?
+	cat out
+	[ "$code" -eq 130 ]
+	grep -q "$p-a-1 exited with code 143" out
+	grep -q "Container $p-b-1  Stopped" out
+	run holm compose -f two.yaml ps -q
+	assert_output ""
+	run holm compose -f two.yaml logs -f b
+	assert_output "$p-b-1  | from two"
+	run holm compose -f two.yaml rm a
+	assert_output " Container $p-a-1  Removed"
+	holm compose -f two.yaml down
+}
+
+@test "up in the foreground: a second signal kills" {
+	local p=$COMPOSE_PROJECT_NAME pid code=0
+	printf 'services: {a: {image: "debian:12", stop_grace_period: 50s, command: ["sh", "-c", "trap : TERM; echo up; while :; do sleep 0.1; done"]}}\n' > stays.yaml
+	"$HOLM" compose -f stays.yaml up > out 2>&1 3>&- &
+	pid=$!
+	eventually grep -q "| up" out
+	kill -TERM $pid
+	eventually grep -q "once more kills" out
+	kill -TERM $pid
+	wait $pid || code=$?
+	cat out
+	[ "$code" -eq 143 ]
+	grep -q "$p-a-1 exited with code 137" out
+	holm compose -f stays.yaml down
+}
+
+@test "up --exit-code-from: the first to end stops all, and the status is that service's" {
+	local p=$COMPOSE_PROJECT_NAME
+	printf 'services: {job: {image: "debian:12", command: sh -c "echo done; exit 7"}, a: {image: "debian:12", init: true, command: sleep 1000}}\n' > job.yaml
+	run holm compose -f job.yaml up --exit-code-from job
+	assert_status 7
+	assert_match "$p-job-1  | done"
+	assert_match "$p-a-1  Stopped"
+	run holm compose -f job.yaml up --exit-code-from none
+	assert_status 1
+	assert_match "'none' is not among the services"
+	holm compose -f job.yaml start a
+	run holm compose -f job.yaml kill
+	assert_output " Container $p-a-1  Killed"
+	holm compose -f job.yaml down
+}
