@@ -102,6 +102,7 @@ static const struct cmd *const table[] = {
 	&cmd_man,
 	&cmd_complete,
 	&cmd_supervise,
+	&cmd_build_keeper,
 	NULL,
 };
 

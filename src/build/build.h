@@ -20,11 +20,11 @@ struct build_config {
 	char **tags;            /* names for the image, as people write them */
 	char **args;            /* NAME=VALUE; NAME alone takes this process's own value */
 	char **labels;          /* map */
-	char **contexts;  /* map: more contexts by name: a directory, or docker-image://NAME */
-	char **secrets;   /* id=ID[,src=FILE|,env=NAME] */
-	char **ssh;       /* ID[=SOCKET] */
-	char **add_hosts; /* NAME:IP */
-	char **cache_from; /* names of images, whose layers are known to the cache anyway: checked only */
+	char **contexts;      /* map: more contexts by name: a directory, or docker-image://NAME */
+	char **secrets;       /* id=ID[,src=FILE|,env=NAME] */
+	char **ssh;           /* ID[=SOCKET] */
+	char **add_hosts;     /* NAME:IP */
+	char **cache_from;    /* not used yet: the cache has what was built here */
 	const char *target;   /* a stage's name or number; NULL: the last */
 	const char *platform; /* NULL: this host's */
 	const char *network;  /* "default", "none", "host"; NULL: default */

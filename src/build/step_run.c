@@ -1,5 +1,5 @@
 /*
- * RUN: the program in a container of its own, by the engine that `run` uses. A process forked for it makes the
+ * RUN: the program in a container of its own, by the engine that `run` uses. A process of its own (keeper.h) makes the
  * container, waits for its end and takes it down, also when the build has died: then its socket is closed. What it
  * leaves when it is killed too is found in RUN/builds by the next build.
  */
@@ -19,9 +19,10 @@
 #include "base/fd.h"
 #include "base/ident.h"
 #include "base/parse.h"
+#include "base/paths.h"
 #include "base/strv.h"
 #include "build/internal.h"
-#include "engine/engine.h"
+#include "build/keeper.h"
 #include "instance/instance.h"
 #include "instance/root.h"
 #include "instance/spec.h"
@@ -29,6 +30,8 @@
 
 #define MAX_LINE 16384u
 #define POLL_MS 100
+
+extern char **environ;
 
 struct run {
 	struct step *p;
@@ -38,13 +41,6 @@ struct run {
 	struct run_mounts mounts;
 	char *name; /* of the upper directory, in the maker's tmp */
 	bool network;
-};
-
-/* What the process tells at its end. */
-struct result {
-	int status;
-	bool oom;
-	struct err err;
 };
 
 static void run_clear(struct run *r)
@@ -251,6 +247,7 @@ static int reserve_network(struct run *r, struct err *err)
 static int prepare(struct run *r, struct err *err)
 {
 	struct build *b = r->p->stage->build;
+	cleanup(free) char *path = NULL;
 	int n = make_dirs(r, err);
 
 	if (n == 0)
@@ -265,80 +262,34 @@ static int prepare(struct run *r, struct err *err)
 	if (n == 0)
 		n = spec_build(b->db, &r->i, &r->image, &r->bundle, err);
 	pthread_mutex_unlock(&b->mutex);
-	return n;
+	path = xasprintf("%s/" KEEPER_BUNDLE, r->i.run_dir);
+	return n < 0 ? n : bundle_write(r->bundle, AT_FDCWD, path, err);
 }
 
-static int save_state(const struct run *r, const struct run_state *state)
+static void keep_open(int fd)
 {
-	cleanup(free) char *path = xasprintf("%s/state.json", r->i.run_dir);
-	cleanup(json_free) json_t *j = record_dump(run_state_fields, state);
-
-	return json_write(AT_FDCWD, path, j, 0, NULL);
+	fcntl(fd, F_SETFD, 0);
 }
 
-/* Until the program ends; or the build does, whose end of the socket is closed then. */
-static int wait_for_end(const struct engine *engine, const struct run_state *state, int control,
-	struct result *result)
+/* What it needs are descriptors: the two, those that the bundle's mounts name, and the lock that says who owns. */
+static _Noreturn void become_keeper(const struct run *r, int control, int output)
 {
-	cleanup(fd_close) int pidfd = run_pidfd(state);
-	struct pollfd fds[] = { { .fd = pidfd, .events = POLLIN },
-		{ .fd = control, .events = POLLIN } };
-	struct run_stats stats = { 0 };
-
-	while (pidfd >= 0 && !(fds[0].revents & POLLIN)) {
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
-			break;
-		if (fds[1].revents) {
-			engine->kill(state, SIGKILL, /* all= */ true, NULL);
-			fds[1].fd = -1;
-		}
-	}
-	while (waitpid((pid_t)state->pid, &result->status, 0) < 0 && errno == EINTR)
-		;
-	if (result->status && engine->stats && engine->stats(state, &stats, NULL) == 0)
-		result->oom = stats.oom_kills > 0;
-	return 0;
-}
-
-static int run_container(
-	struct run *r, int control, int output, struct result *result, struct err *err)
-{
-	const struct engine *engine = engine_find(r->i.config.isolation);
-	cleanup(fd_close) int made = -1, null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	struct run_create args = { .id = r->i.config.id,
-		.bundle = r->bundle,
-		.bundle_dir = AT_FDCWD,
-		.run_dir = r->i.run_dir,
-		.ret_start = &made,
-		.stdio = { null, output, output } };
-	struct run_state state = { 0 };
-	int n = engine->create(&args, &state, err);
-
-	if (n < 0)
-		return n;
-	save_state(r, &state);
-	n = engine->start(&state, made, err);
-	if (n == 0)
-		n = wait_for_end(engine, &state, control, result);
-	engine->destroy(&state, NULL);
-	return n;
-}
-
-static _Noreturn void become_keeper(struct run *r, int control, int output)
-{
-	static const int ignored[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE };
-	struct result result = { 0 };
+	char control_text[16], output_text[16];
+	const char *argv[] = { "holm", "--root", paths_root(), "--run", paths_run(), "build-keeper",
+		r->i.run_dir, control_text, output_text, NULL };
 	sigset_t none;
 
-	for (size_t n = 0; n < ARRAY_SIZE(ignored); n++)
-		signal(ignored[n], SIG_IGN);
-	signal(SIGCHLD, SIG_DFL);
+	snprintf(control_text, sizeof(control_text), "%d", control);
+	snprintf(output_text, sizeof(output_text), "%d", output);
+	keep_open(control);
+	keep_open(output);
+	keep_open(r->p->stage->build->run_lock);
+	for (size_t i = 0; i < r->mounts.n_origins; i++)
+		keep_open(r->mounts.origins[i].root);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	run_container(r, control, output, &result, &result.err);
-	fd_close(output);
-	fd_send(control, &result, sizeof(result), NULL, 0);
-	_exit(0);
+	execve("/proc/self/exe", (char **)argv, environ);
+	_exit(127);
 }
 
 struct output {
@@ -377,7 +328,8 @@ static bool read_output(struct output *o, int fd)
 }
 
 /* The program's output, then the result. When the build is to end, the container goes with our socket's end. */
-static int follow(struct run *r, int control, int output, struct result *result, struct err *err)
+static int follow(
+	struct run *r, int control, int output, struct keeper_result *result, struct err *err)
 {
 	cleanup(buf_free) struct buf rest = { 0 };
 	struct output o = { .p = r->p };
@@ -412,7 +364,7 @@ static int follow(struct run *r, int control, int output, struct result *result,
 	return 0;
 }
 
-static int start_and_follow(struct run *r, struct result *result, struct err *err)
+static int start_and_follow(struct run *r, struct keeper_result *result, struct err *err)
 {
 	struct build *b = r->p->stage->build;
 	int control[2], output[2], n;
@@ -444,7 +396,7 @@ static int start_and_follow(struct run *r, struct result *result, struct err *er
 	return n;
 }
 
-static int judge(const struct result *result, struct err *err)
+static int judge(const struct keeper_result *result, struct err *err)
 {
 	int status = result->status;
 
@@ -512,7 +464,7 @@ static int take_layer(struct run *r, struct err *err)
 int step_run(struct step *p, struct err *err)
 {
 	cleanup(run_clear) struct run r = { .p = p };
-	struct result result = { 0 };
+	struct keeper_result result = { 0 };
 	int n;
 
 	id_random(r.i.config.id = xcalloc(1, ID_LEN + 1));

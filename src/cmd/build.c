@@ -32,7 +32,7 @@ static const struct cmd_option options[] = { OPTION(struct build_options, add_ho
 	OPTION(struct build_options, context, OPT_STRV, 0, "build-context", "NAME=PATH",
 		"another context: a directory, or docker-image://IMAGE"),
 	OPTION_WITH(struct build_options, cache_from, OPT_STRV, 0, "cache-from", "IMAGE",
-		"an image whose layers may be used", .complete = COMPLETE_IMAGE),
+		"for scripts made for Docker: only what was built here is known", .complete = COMPLETE_IMAGE),
 	OPTION_WITH(struct build_options, file, OPT_STR, 'f', "file", "FILE",
 		"the Dockerfile; - is standard input", .complete = COMPLETE_FILE),
 	OPTION(struct build_options, force_rm, OPT_FLAG, 0, "force-rm", NULL,

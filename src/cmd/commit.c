@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "base/strv.h"
 #include "cmd/cmd.h"
 #include "cmd/image_rows.h"
@@ -87,9 +88,13 @@ static int run(struct cmd_call *call)
 		.changes = o->change,
 		.created_by = command };
 	if ((!o->pause_given || o->pause) && strcmp(i->state.status, "running") == 0) {
-		if (instance_pause(db, i, true, &err) < 0)
+		r = instance_pause(db, i, true, &err);
+		frozen = r == 0;
+		/* An ordinary user's may have no control group, by which processes are frozen. */
+		if (r < 0 && (r != -ENOTSUP || o->pause_given))
 			return cmd_fail(&err, 1);
-		frozen = true;
+		if (r < 0)
+			log_warn("it is not frozen meanwhile: %s", err.text);
 	}
 	r = commit(db, i, &what, id, &err);
 	if (frozen && thaw(db, i->config.id, &late) < 0 && r == 0)

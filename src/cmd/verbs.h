@@ -79,6 +79,7 @@ extern const struct cmd cmd_completion;
 extern const struct cmd cmd_man;
 extern const struct cmd cmd_complete;
 extern const struct cmd cmd_supervise;
+extern const struct cmd cmd_build_keeper;
 
 extern const struct cmd cmd_oci;
 extern const struct cmd cmd_oci_create;

@@ -2,7 +2,9 @@
 load helper
 
 setup_file() {
-	suite_setup own
+	fresh_root
+	HOST_STATE=$(host_state)
+	export HOST_STATE
 	small_image small
 }
 

@@ -34,7 +34,11 @@ drop_root() {
 	# shellcheck disable=SC2086
 	[ -z "$ids" ] || holm --root "$root" rm -f $ids > /dev/null 2>&1 || true
 	# An ordinary user cannot remove by himself what belongs to his other ids.
-	[ "$(id -u)" -eq 0 ] || holm --root "$root" image prune -af > /dev/null 2>&1 || true
+	if [ "$(id -u)" -ne 0 ]; then
+		holm --root "$root" image prune -af > /dev/null 2>&1 || true
+		holm --root "$root" gc --expire now > /dev/null 2>&1 || true
+		holm --root "$root" builder prune -f > /dev/null 2>&1 || true
+	fi
 	rm -rf --one-file-system "$root"
 }
 
