@@ -2,6 +2,9 @@
  * Pulling. Each of a few threads takes the next layer that is missing: a second thread receives it into
  * ROOT/partial/HEX and into a pipe, from which it is unpacked at the same time. A layer that is whole moves from
  * there into the session, and with all others into its place.
+ *
+ * Who pulls a layer holds the lock on its partial file until the image has its rows. All locks are taken before the
+ * first byte is asked for, in the order of the digests: nobody waits for one who waits for him.
  */
 #include "image/registry.h"
 
@@ -65,7 +68,7 @@ struct layer_pull {
 	struct content content;
 	size_t same_as; /* an earlier layer that is the same one, or n */
 	/* On the way. */
-	int file; /* ROOT/partial/HEX, locked */
+	int file; /* ROOT/partial/HEX, locked; -1: nothing is to be done */
 	int pipe; /* the writing end */
 	int64_t done;
 	int64_t skip; /* bytes of an answer that we have */
@@ -79,6 +82,7 @@ static void pull_clear(struct pull *p)
 	for (size_t i = 0; p->layers && i < p->manifest.layers.n; i++) {
 		content_clear(&p->layers[i].content);
 		free(p->layers[i].have.media_type);
+		fd_close(p->layers[i].file);
 	}
 	free(p->layers);
 	oci_manifest_clear(&p->manifest);
@@ -227,7 +231,6 @@ static void *receiver(void *data)
 
 /* One layer. */
 
-/* Locked: two pulls of one layer take turns. */
 static int open_partial(struct layer_pull *l, struct err *err)
 {
 	cleanup(free) char *name = xasprintf("partial/%s", digest_hex(l->what->digest));
@@ -301,15 +304,19 @@ static int adopt(struct layer_pull *l, const struct layer_result *result, struct
 	cleanup(free) char *from = xasprintf("partial/%s", digest_hex(l->what->digest));
 	struct content *c = &l->content;
 	char id[ID_LEN + 1];
+	cleanup(fd_close) int copy = -1; /* the lock outlives the blob's descriptor */
 
 	if (fsync(l->file) < 0)
 		return err_errno(err, "write a blob in '%s'", paths_root());
+	copy = fcntl(l->file, F_DUPFD_CLOEXEC, 0);
+	if (copy < 0)
+		return err_errno(err, "keep a descriptor");
 	id_random(id);
 	snprintf(c->blob.name, sizeof(c->blob.name), "%.16s", id);
 	if (renameat(l->pull->session->root, from, l->pull->session->tmp, c->blob.name) < 0)
 		return err_errno(err, "keep a blob in '%s'", paths_root());
 	c->blob.session = l->pull->session;
-	c->blob.fd = take_fd(l->file);
+	c->blob.fd = take_fd(copy);
 	snprintf(c->layer.diff_id, sizeof(c->layer.diff_id), "%s", result->diff_id);
 	snprintf(c->layer.blob, sizeof(c->layer.blob), "%s", result->digest);
 	c->layer.media_type = xstrdup(layer_media_type(result->compression));
@@ -322,10 +329,10 @@ static int pull_layer_once(struct layer_pull *l, bool *ret_resumed, bool *ret_ba
 {
 	struct layer_result result = { 0 };
 	struct stat st;
-	int r = open_partial(l, err);
+	int r;
 
-	if (r < 0)
-		return r;
+	if (lseek(l->file, 0, SEEK_SET) < 0)
+		return err_errno(err, "read '%s/partial'", paths_root());
 	*ret_resumed = fstat(l->file, &st) == 0 && st.st_size > 0;
 	r = unpack_and_receive(l, &result, err);
 	if (r == 0)
@@ -339,7 +346,6 @@ static int pull_layer_once(struct layer_pull *l, bool *ret_resumed, bool *ret_ba
 	*ret_bad = l->failure == 0 || l->failure == -EPIPE || l->failure == -EFBIG;
 	if (*ret_bad)
 		(void)!ftruncate(l->file, 0);
-	l->file = fd_close(l->file);
 	return r;
 }
 
@@ -372,7 +378,7 @@ static void *layer_thread(void *data)
 		int r;
 		if (i >= p->manifest.layers.n || atomic_load(&p->stop))
 			return NULL;
-		if (p->layers[i].have.diff_id[0] || p->layers[i].same_as != i)
+		if (p->layers[i].file < 0)
 			continue;
 		r = pull_layer(&p->layers[i], &err);
 		if (r == 0)
@@ -387,13 +393,59 @@ static void *layer_thread(void *data)
 	}
 }
 
+static int by_digest(const void *a, const void *b)
+{
+	const struct layer_pull *const *x = a, *const *y = b;
+
+	return strcmp((*x)->what->digest, (*y)->what->digest);
+}
+
+/* Another pull may have got it while we waited. */
+static int look_again(struct layer_pull *l, struct err *err)
+{
+	cleanup(free) char *name = xasprintf("partial/%s", digest_hex(l->what->digest));
+	struct stat st;
+	int r = l->pull->how->again
+			? 0
+			: content_find(l->pull->db, l->diff_id, l->what->digest, &l->have, err);
+
+	if (r <= 0)
+		return r;
+	if (fstat(l->file, &st) == 0 && st.st_size == 0)
+		unlinkat(l->pull->session->root, name, 0);
+	l->file = fd_close(l->file);
+	tell(l, TRANSFER_EXISTS);
+	return 0;
+}
+
+static int lock_layers(struct pull *p, struct err *err)
+{
+	size_t n = p->manifest.layers.n, missing = 0;
+	cleanup(free) struct layer_pull **order = xcalloc(n ? n : 1, sizeof(struct layer_pull *));
+	int r = 0;
+
+	if (mkdirat(p->session->root, "partial", 0700) < 0 && errno != EEXIST)
+		return err_errno(err, "make '%s/partial'", paths_root());
+	for (size_t i = 0; i < n; i++)
+		if (!p->layers[i].have.diff_id[0] && p->layers[i].same_as == i)
+			order[missing++] = &p->layers[i];
+	qsort(order, missing, sizeof(*order), by_digest);
+	for (size_t i = 0; r == 0 && i < missing; i++)
+		r = open_partial(order[i], err);
+	for (size_t i = 0; r == 0 && i < missing; i++)
+		r = look_again(order[i], err);
+	return r;
+}
+
 static int pull_layers(struct pull *p, struct err *err)
 {
 	pthread_t threads[MAX_THREADS];
 	size_t started = 0;
 
-	if (mkdirat(p->session->root, "partial", 0700) < 0 && errno != EEXIST)
-		return err_errno(err, "make '%s/partial'", paths_root());
+	int r = lock_layers(p, err);
+
+	if (r < 0)
+		return r;
 	/* This thread works, too: none of the others needs to start. */
 	while (started + 1 < MAX_THREADS && started + 1 < p->manifest.layers.n &&
 		pthread_create(&threads[started], NULL, layer_thread, p) == 0)

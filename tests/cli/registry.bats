@@ -177,6 +177,34 @@ $REGISTRY/app:1" ]
 	grep "blobs/sha256:$CONFIG" "$WORK/port.log"
 }
 
+@test "pulls of one image at once wait for each other, never in a circle" {
+	local first second pid pids=()
+	{ read -r first && read -r second; } < <(jq -r '.layers[].digest[7:]' "$WORK/manifest.json" | sort)
+	# Who waits for a layer has none of those that come after it.
+	mkdir -p "$HOLM_ROOT/partial"
+	exec 7> "$HOLM_ROOT/partial/$first"
+	flock 7
+	holm pull -q "$REGISTRY/app:1" 7>&- 3>&- > "$BATS_TEST_TMPDIR/out" 2>&1 &
+	pid=$!
+	waits() { grep -q -- "-> FLOCK.*:$(stat -c %i "$HOLM_ROOT/partial/$first") " /proc/locks; }
+	eventually waits
+	[ ! -e "$HOLM_ROOT/partial/$second" ]
+	exec 7>&-
+	wait "$pid"
+	holm rmi -f "$ID"
+	holm image prune -f
+	rm -f "$WORK/port.log"
+	between
+	for _ in 1 2 3; do
+		holm pull -q "$BETWEEN/app:1" 3>&- > /dev/null &
+		pids+=($!)
+	done
+	for pid in "${pids[@]}"; do wait "$pid"; done
+	[ "$(grep -c "blobs/sha256:\($first\|$second\)" "$WORK/port.log")" -eq 2 ]
+	run -0 holm image verify -q
+	[ -z "$(ls "$HOLM_ROOT/partial")" ]
+}
+
 @test "a pull that breaks off goes on where it was" {
 	between cut 100000 1
 	run -0 holm pull -q "$BETWEEN/app:1"
