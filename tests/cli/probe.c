@@ -302,14 +302,16 @@ static int attempt(const char *name)
 
 /* ---- hunt */
 
-static void found(const char *how, int fd, const char *path)
+/* By the name that the open file has: that of the process' program may be another one by now. */
+static void found(const char *how, int fd)
 {
 	static char lines[256][256];
-	char line[256];
+	char line[256], self[64], path[160] = "";
 	struct stat st;
 	size_t i;
 
-	if (fstat(fd, &st) < 0)
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	if (fstat(fd, &st) < 0 || readlink(self, path, sizeof(path) - 1) < 0)
 		return;
 	snprintf(line, sizeof(line), "%s %u:%u:%llu %s", how, major(st.st_dev), minor(st.st_dev),
 		(unsigned long long)st.st_ino, path);
@@ -339,16 +341,14 @@ static bool can_write(int fd)
 
 static void hunt_one(const char *pid)
 {
-	char exe[64], self[64], target[160] = "";
+	char exe[64], self[64];
 	int fd, again;
 
 	snprintf(exe, sizeof(exe), "/proc/%s/exe", pid);
-	if (readlink(exe, target, sizeof(target) - 1) < 0)
-		strcpy(target, "?");
 	fd = open(exe, O_WRONLY | O_NONBLOCK);
 	if (fd >= 0) {
 		if (can_write(fd))
-			found("write", fd, target);
+			found("write", fd);
 		close(fd);
 	}
 	fd = open(exe, O_RDONLY | O_NONBLOCK);
@@ -356,13 +356,13 @@ static void hunt_one(const char *pid)
 		fd = open(exe, O_PATH);
 	if (fd < 0)
 		return;
-	found("read", fd, target);
+	found("read", fd);
 	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
 	for (int i = 0; i < 50; i++) {
 		again = open(self, O_WRONLY | O_NONBLOCK);
 		if (again >= 0) {
 			if (can_write(again))
-				found("write", again, target);
+				found("write", again);
 			close(again);
 			break;
 		}
