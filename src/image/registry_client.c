@@ -69,6 +69,22 @@ void registry_also(struct registry *r, const char *path)
 	pthread_mutex_unlock(&r->mutex);
 }
 
+/* "https://host:port" of a URL, in its length. */
+static size_t origin_len(const char *url)
+{
+	const char *host = strstr(url, "://");
+
+	return host ? (size_t)(host + 3 - url) + strcspn(host + 3, "/?#") : 0;
+}
+
+/* Whether a URL is the registry's own: nobody else hears who we are, or is trusted as it is. */
+static bool is_origin(const struct registry *r, const char *url)
+{
+	size_t len = strlen(r->origin);
+
+	return len == origin_len(url) && strncmp(url, r->origin, len) == 0;
+}
+
 /* The value of a parameter of a challenge, key="value" (RFC 9110, 11.6.1); the caller frees. */
 static char *parameter(const char *challenge, const char *key)
 {
@@ -171,7 +187,7 @@ static int ask_token(struct registry *r, struct http *h, const char *url, const 
 		strv_addf(&headers, "Authorization: Basic %s", basic);
 	}
 	q.headers = headers;
-	q.tls = &r->tls;
+	q.tls = is_origin(r, url) ? &r->tls : NULL;
 	code = http_perform(h, &q, &response, err);
 	if (code < 0)
 		return code;
@@ -190,7 +206,7 @@ static int get_token(struct registry *r, struct http *h, const char *challenge, 
 	cleanup(buf_free) struct buf b = { 0 };
 
 	if (!realm || (strncmp(realm, "https://", 8) != 0 &&
-			      !(r->insecure && strncmp(realm, "http://", 7) == 0)))
+			      !(strncmp(r->origin, "http://", 7) == 0 && is_origin(r, realm))))
 		return err_set(err, EPROTO,
 			"%s names no token server that can be trusted: '%.100s'", r->host,
 			realm ? realm : "");
@@ -225,14 +241,6 @@ static int authorize(
 	return refused(r, err);
 }
 
-/* "https://host:port" of a URL, in its length. */
-static size_t origin_len(const char *url)
-{
-	const char *host = strstr(url, "://");
-
-	return host ? (size_t)(host + 3 - url) + strcspn(host + 3, "/?#") : 0;
-}
-
 /* Where a redirect of `url` leads, or NULL for where it may not lead. The caller frees. */
 static char *redirected(const struct registry *r, const char *url, const char *to)
 {
@@ -253,8 +261,7 @@ static int send_one(struct registry *r, struct http *h, const char *url,
 	struct http_request q = *request;
 
 	/* Only to where it is meant for, and not to wherever that redirects to. */
-	if (strlen(r->origin) == origin_len(url) &&
-		strncmp(url, r->origin, strlen(r->origin)) == 0) {
+	if (is_origin(r, url)) {
 		pthread_mutex_lock(&r->mutex);
 		if (r->authorization)
 			strv_add(&headers, r->authorization);
@@ -262,7 +269,7 @@ static int send_one(struct registry *r, struct http *h, const char *url,
 	}
 	q.url = url;
 	q.headers = headers;
-	q.tls = &r->tls;
+	q.tls = is_origin(r, url) ? &r->tls : NULL;
 	return http_perform(h, &q, ret, err);
 }
 
@@ -440,7 +447,7 @@ static int prepare(const char *host, struct registry *r, struct err *err)
 	r->host = xstrdup(host);
 	if (code == 0)
 		code = registry_certificates(host, &r->tls, err);
-	r->tls.no_verification = r->insecure;
+	r->tls.no_verification = r->insecure && !r->tls.ca.len;
 	return code;
 }
 
