@@ -183,7 +183,7 @@ const struct cmd cmd_compose_up = {
 	.summary = "Create and start services, and replace containers whose file has changed",
 	.description =
 		"Without --detach it shows what the containers write until all have ended. Ctrl-C stops "
-		"them, a second one kills them; the exit status is 130 then.",
+		"them, a second one kills them; the exit status is 128 and the signal's number then: 130.",
 	.options = up_rows,
 	.options_size = sizeof(struct up_options),
 	.max_args = SIZE_MAX,
@@ -276,11 +276,12 @@ static void print_lists(const struct compose_project *p, const struct config_opt
 	}
 	strv_foreach (name, p->services) {
 		const struct node *s = compose_service(p, *name);
+		cleanup(free) char *image = compose_image(p, *name);
 		char hash[65];
 		if (o->services)
 			puts(*name);
 		if (o->images)
-			puts(node_text(s, "image") ?: *name);
+			puts(image);
 		compose_hash(s, hash);
 		if (o->hash)
 			printf("%s %s\n", *name, hash);

@@ -8,7 +8,8 @@
 char **compose_words(char **words, int *ret_status);
 /* Images of services that are not here and that nothing builds, as their pull_policy says. */
 int compose_pull(struct db *db, const struct compose_project *p, struct err *err);
-/* Builds the images of the chosen services that have a `build`; missing_only: those that are not there. */
+/* Builds the images of the chosen services that have a `build`; missing_only: those that are not
+ * there, or whose pull_policy is "build". */
 int compose_build(struct db *db, const struct compose_project *p, bool missing_only, bool no_cache,
 	struct err *err);
 /* The id of a service's container, by its number (0: the first there is). The caller frees. */

@@ -111,13 +111,16 @@ int compose_build(struct db *db, const struct compose_project *p, bool missing_o
 		struct build_progress *progress;
 		char id[DIGEST_LEN + 1] = "";
 		struct build_config c = { 0 };
+		const char *policy;
 		int r;
 		if (!node_get(compose_service(p, *service), "build"))
 			continue;
 		r = ask(p, *service, &a, &c, err);
 		if (r < 0)
 			return r;
-		if (missing_only && image_find(db, a.tag, &there, NULL) == 0)
+		policy = node_text(compose_service(p, *service), "pull_policy") ?: "";
+		if (missing_only && strcmp(policy, "build") != 0 &&
+			image_find(db, a.tag, &there, NULL) == 0)
 			continue;
 		c.no_cache |= no_cache;
 		progress = build_progress_new(NULL);

@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/buf.h"
+#include "base/log.h"
 #include "base/parse.h"
 #include "base/strv.h"
 
@@ -33,6 +34,7 @@ enum rule_type {
 #define UNIQUE 2u /* items of a list that have the same text, or the same `key` members, replace */
 #define PATH 4u   /* relative to the file's directory */
 #define NULLABLE 8u /* members of EACH may be null: an empty object */
+#define IDLE 16u    /* nothing acts on it, which is said */
 
 struct model {
 	const char *dir;
@@ -308,36 +310,45 @@ static int to_hosts(struct model *m, struct node *n, struct err *err)
 	return 0;
 }
 
-#define NAMED_ANY \
-	{ \
-		"*", ANY \
-	}
+static int to_ipv4(struct model *m, struct node *n, struct err *err)
+{
+	bool on = true;
+
+	if (node_scalar(n) && parse_bool(n->text, &on) == 0 && !on)
+		return bad(m, n, err, "not supported: every network has IPv4");
+	return 0;
+}
 
 static const struct rule build_rules[] = { { "context", STR, PATH }, { "dockerfile", STR },
 	{ "dockerfile_inline", STR }, { "args", PAIRS }, { "target", STR }, { "cache_from", LIST },
-	{ "cache_to", LIST }, { "labels", PAIRS }, { "no_cache", BOOL }, { "pull", BOOL },
-	{ "platforms", LIST }, { "secrets", ANY }, { "ssh", ANY }, { "tags", LIST },
+	{ "cache_to", LIST, IDLE }, { "labels", PAIRS }, { "no_cache", BOOL }, { "pull", BOOL },
+	{ "platforms", LIST, IDLE }, { "secrets", ANY }, { "ssh", ANY, IDLE }, { "tags", LIST },
 	{ "network", STR }, { "shm_size", SIZE },
 	{ "extra_hosts", LIST, UNIQUE, NULL, NULL, to_hosts }, { "additional_contexts", PAIRS },
-	{ "privileged", BOOL }, { "ulimits", ANY }, { NULL } };
+	{ "privileged", BOOL, IDLE }, { "ulimits", ANY, IDLE }, { NULL } };
 
 static const struct rule depends_rules[] = {
 	{ "condition", STR, 0, NULL,
 		"service_started|service_healthy|service_completed_successfully" },
-	{ "required", BOOL }, { "restart", BOOL }, { NULL }
+	{ "required", BOOL }, { "restart", BOOL, IDLE }, { NULL }
 };
 
+static const char no_devices[] = "devices are given by the service's own 'devices'";
 static const struct rule limit_rules[] = { { "cpus", NUMBER }, { "memory", SIZE }, { "pids", INT },
-	{ "devices", REFUSED, 0, NULL, "devices are given by the service's own 'devices'" },
-	{ "generic_resources", ANY }, { NULL } };
+	{ "devices", REFUSED, 0, NULL, no_devices }, { "generic_resources", ANY, IDLE }, { NULL } };
+static const struct rule reservation_rules[] = { { "cpus", NUMBER, IDLE }, { "memory", SIZE },
+	{ "pids", INT, IDLE }, { "devices", REFUSED, 0, NULL, no_devices },
+	{ "generic_resources", ANY, IDLE }, { NULL } };
 static const struct rule resource_rules[] = { { "limits", OBJECT, 0, limit_rules },
-	{ "reservations", OBJECT, 0, limit_rules }, { NULL } };
+	{ "reservations", OBJECT, 0, reservation_rules }, { NULL } };
 static const struct rule policy_rules[] = { { "condition", STR, 0, NULL, "none|on-failure|any" },
-	{ "delay", DURATION }, { "max_attempts", INT }, { "window", DURATION }, { NULL } };
+	{ "delay", DURATION, IDLE }, { "max_attempts", INT }, { "window", DURATION, IDLE },
+	{ NULL } };
 static const struct rule deploy_rules[] = { { "mode", STR, 0, NULL, "replicated|global" },
 	{ "replicas", INT }, { "resources", OBJECT, 0, resource_rules },
-	{ "restart_policy", OBJECT, 0, policy_rules }, { "labels", PAIRS }, { "placement", ANY },
-	{ "update_config", ANY }, { "rollback_config", ANY }, { "endpoint_mode", ANY }, { NULL } };
+	{ "restart_policy", OBJECT, 0, policy_rules }, { "labels", PAIRS, IDLE },
+	{ "placement", ANY, IDLE }, { "update_config", ANY, IDLE },
+	{ "rollback_config", ANY, IDLE }, { "endpoint_mode", ANY, IDLE }, { NULL } };
 
 static const struct rule health_rules[] = { { "test", LIST, WHOLE, NULL, NULL, to_test },
 	{ "interval", DURATION }, { "timeout", DURATION }, { "start_period", DURATION },
@@ -347,9 +358,9 @@ static const struct rule logging_rules[] = { { "driver", STR }, { "options", PAI
 
 static const struct rule attachment_rules[] = { { "aliases", LIST, UNIQUE },
 	{ "ipv4_address", STR }, { "ipv6_address", STR }, { "mac_address", STR },
-	{ "priority", NUMBER },
+	{ "priority", NUMBER, IDLE },
 	{ "link_local_ips", REFUSED, 0, NULL, "holm gives one address a family" },
-	{ "driver_opts", ANY }, { NULL } };
+	{ "driver_opts", ANY, IDLE }, { NULL } };
 
 static const struct rule port_rules[] = { { "name", STR }, { "mode", STR }, { "host_ip", STR },
 	{ "target", SCALAR }, { "published", SCALAR }, { "protocol", STR, 0, NULL, "tcp|udp" },
@@ -358,7 +369,7 @@ static const struct rule port_rules[] = { { "name", STR }, { "mode", STR }, { "h
 static const struct rule bind_rules[] = { { "propagation", STR }, { "create_host_path", BOOL },
 	{ "recursive", STR, 0, NULL, "enabled|disabled|writable|readonly" }, { "selinux", STR },
 	{ NULL } };
-static const struct rule volume_option_rules[] = { { "nocopy", BOOL }, { "labels", PAIRS },
+static const struct rule volume_option_rules[] = { { "nocopy", BOOL }, { "labels", PAIRS, IDLE },
 	{ "subpath", REFUSED, 0, NULL, "a part of a volume cannot be mounted yet" }, { NULL } };
 static const struct rule tmpfs_rules[] = { { "size", SIZE }, { "mode", SCALAR }, { NULL } };
 static const struct rule mount_rules[] = { { "type", STR, 0, NULL, "bind|volume|tmpfs" },
@@ -366,8 +377,8 @@ static const struct rule mount_rules[] = { { "type", STR, 0, NULL, "bind|volume|
 	{ "bind", OBJECT, 0, bind_rules }, { "volume", OBJECT, 0, volume_option_rules },
 	{ "tmpfs", OBJECT, 0, tmpfs_rules }, { NULL } };
 
-static const struct rule grant_rules[] = { { "source", STR }, { "target", STR }, { "uid", SCALAR },
-	{ "gid", SCALAR }, { "mode", SCALAR }, { NULL } };
+static const struct rule grant_rules[] = { { "source", STR }, { "target", STR },
+	{ "uid", SCALAR, IDLE }, { "gid", SCALAR, IDLE }, { "mode", SCALAR, IDLE }, { NULL } };
 static const struct rule env_file_rules[] = { { "path", STR, PATH }, { "required", BOOL },
 	{ "format", STR, 0, NULL, "raw" }, { NULL } };
 static const struct rule ulimit_rules[] = { { "soft", INT }, { "hard", INT }, { NULL } };
@@ -386,7 +397,7 @@ static const struct rule service_rules[] = { { "annotations", PAIRS }, { "attach
 	{ "cpu_quota", DURATION }, { "cpu_shares", INT }, { "cpus", NUMBER }, { "cpuset", STR },
 	{ "credential_spec", REFUSED, 0, NULL, no_swarm },
 	{ "depends_on", EACH, 0, depends_rules, NULL, to_depends },
-	{ "deploy", OBJECT, 0, deploy_rules }, { "develop", ANY },
+	{ "deploy", OBJECT, 0, deploy_rules }, { "develop", ANY, IDLE },
 	{ "device_cgroup_rules", LIST, UNIQUE }, { "devices", LIST, UNIQUE }, { "dns", STRINGS },
 	{ "dns_opt", LIST, UNIQUE }, { "dns_search", STRINGS }, { "domainname", STR },
 	{ "entrypoint", WORDS, WHOLE },
@@ -426,16 +437,16 @@ static const struct rule service_rules[] = { { "annotations", PAIRS }, { "attach
 
 static const struct rule pool_rules[] = { { "subnet", STR }, { "gateway", STR },
 	{ "ip_range", STR }, { "aux_addresses", PAIRS }, { NULL } };
-static const struct rule ipam_rules[] = { { "driver", STR },
-	{ "config", OBJECTS, WHOLE, pool_rules }, { "options", ANY }, { NULL } };
+static const struct rule ipam_rules[] = { { "driver", STR, 0, NULL, "default" },
+	{ "config", OBJECTS, WHOLE, pool_rules }, { "options", ANY, IDLE }, { NULL } };
 static const struct rule network_rules[] = { { "name", STR }, { "driver", STR },
 	{ "driver_opts", PAIRS }, { "attachable", BOOL }, { "enable_ipv6", BOOL },
-	{ "enable_ipv4", BOOL }, { "external", BOOL }, { "internal", BOOL }, { "labels", PAIRS },
-	{ "ipam", OBJECT, 0, ipam_rules }, { NULL } };
+	{ "enable_ipv4", BOOL, 0, NULL, NULL, to_ipv4 }, { "external", BOOL }, { "internal", BOOL },
+	{ "labels", PAIRS }, { "ipam", OBJECT, 0, ipam_rules }, { NULL } };
 static const struct rule volume_rules[] = { { "name", STR }, { "driver", STR },
 	{ "driver_opts", PAIRS }, { "external", BOOL }, { "labels", PAIRS }, { NULL } };
 static const struct rule file_rules[] = { { "name", STR }, { "file", STR, PATH },
-	{ "environment", STR }, { "content", STR }, { "external", BOOL }, { "labels", PAIRS },
+	{ "environment", STR }, { "content", STR }, { "external", BOOL }, { "labels", PAIRS, IDLE },
 	{ "driver", REFUSED, 0, NULL, no_swarm }, { "template_driver", REFUSED, 0, NULL, no_swarm },
 	{ NULL } };
 
@@ -679,11 +690,9 @@ static int check_scalar(struct model *m, const struct rule *rule, struct node *n
 	return 0;
 }
 
-static int normalize(struct model *m, const struct rule *rule, struct node *n, struct err *err)
+static int check_type(struct model *m, const struct rule *rule, struct node *n, struct err *err)
 {
-	if (rule->type == REFUSED)
-		return node_err(n, err, ENOTSUP, m->path, "not supported: %s", rule->text);
-	if (n->kind == NODE_NULL || n->tag == NODE_RESET || rule->type == ANY)
+	if (rule->type == ANY)
 		return 0;
 	if (rule->convert && rule->convert(m, n, err) < 0)
 		return -EINVAL;
@@ -708,6 +717,25 @@ static int normalize(struct model *m, const struct rule *rule, struct node *n, s
 		return bad(m, n, err, "expected a single value");
 	return rule->type == STR || rule->type == SCALAR ? check_string(m, rule, n, err)
 							 : check_scalar(m, rule, n, err);
+}
+
+static int normalize(struct model *m, const struct rule *rule, struct node *n, struct err *err)
+{
+	struct err idle = { 0 };
+	int r;
+
+	if (rule->type == REFUSED)
+		return node_err(n, err, ENOTSUP, m->path, "not supported: %s", rule->text);
+	if (n->kind == NODE_NULL || n->tag == NODE_RESET)
+		return 0;
+	r = check_type(m, rule, n, err);
+	/* What is off already needs nothing that turns it off. */
+	if (r == 0 && (rule->flags & IDLE) &&
+		(rule->type != BOOL || strcmp(n->text, "true") == 0)) {
+		node_err(n, &idle, EINVAL, m->path, "holm does nothing about it");
+		log_warn("%s", idle.text);
+	}
+	return r;
 }
 
 int model_normalize(struct node *doc, const char *dir, struct err *err)

@@ -45,11 +45,6 @@ static void asked_clear(struct asked *a)
 }
 DEFINE_CLEANUP_OBJECT(asked_clear, struct asked);
 
-static int64_t size_of(const struct node *s, const char *path)
-{
-	return node_int(s, path, 0);
-}
-
 static int64_t ns_of(const struct node *s, const char *path)
 {
 	const char *text = node_text(s, path);
@@ -256,9 +251,9 @@ static void ask_limits(const struct node *s, struct asked *a)
 	const char *cpus = node_text(s, "deploy.resources.limits.cpus") ?: node_text(s, "cpus");
 	int64_t pids = node_int(s, "deploy.resources.limits.pids", node_int(s, "pids_limit", 0));
 
-	l->memory = size_of(s, "deploy.resources.limits.memory") ?: size_of(s, "mem_limit");
-	l->memory_reservation =
-		size_of(s, "deploy.resources.reservations.memory") ?: size_of(s, "mem_reservation");
+	l->memory = node_int(s, "deploy.resources.limits.memory", 0) ?: node_int(s, "mem_limit", 0);
+	l->memory_reservation = node_int(s, "deploy.resources.reservations.memory", 0)
+					?: node_int(s, "mem_reservation", 0);
 	l->memory_swap = node_text(s, "memswap_limit");
 	if (cpus)
 		l->cpus_given = parse_double(cpus, &l->cpus) == 0;
@@ -268,7 +263,7 @@ static void ask_limits(const struct node *s, struct asked *a)
 	l->cpuset_cpus = node_text(s, "cpuset");
 	l->pids = pids;
 	l->pids_given = pids != 0;
-	a->o.shm_size = size_of(s, "shm_size");
+	a->o.shm_size = node_int(s, "shm_size", 0);
 	a->o.shm_size_given = a->o.shm_size != 0;
 	a->o.oom_kill_disable = node_bool(s, "oom_kill_disable");
 	a->o.oom_score_adj = node_int(s, "oom_score_adj", 0);
@@ -303,6 +298,7 @@ static int ask_plain(struct db *db, const struct compose_project *p, const struc
 	o->user = node_text(s, "user");
 	o->workdir = node_text(s, "working_dir");
 	o->isolation = node_text(s, "isolation");
+	o->runtime = node_text(s, "runtime");
 	o->platform = node_text(s, "platform");
 	o->interactive = node_bool(s, "stdin_open");
 	o->tty = node_bool(s, "tty");

@@ -107,6 +107,39 @@ logged() { holm compose logs --no-log-prefix web | grep -q "$1"; }
 	assert_status 1
 }
 
+@test "what nothing acts on is said, each with its place, and what would mean something else is refused" {
+	cat > idle.yaml <<- 'END'
+		services:
+		  a:
+		    build: {context: ., privileged: true, no_cache: false, ssh: [default]}
+		    develop: {watch: []}
+		    depends_on: {b: {condition: service_started, restart: true}}
+		    secrets: [{source: key, mode: 0400}]
+		  b:
+		    image: debian:12
+		    build: {context: ., privileged: false}
+		    deploy: {placement: {}, resources: {limits: {cpus: 1}, reservations: {cpus: 1}}}
+		    networks: {default: {priority: 3}}
+		secrets: {key: {file: ./key}}
+	END
+	run holm compose -f idle.yaml config -q
+	assert_status 0
+	local f=$PWD/idle.yaml not="holm does nothing about it" expected="" at
+	for at in 3:a.build.privileged 3:a.build.ssh 4:a.develop 5:a.depends_on.b.restart 6:a.secrets[0].mode \
+		10:b.deploy.placement 10:b.deploy.resources.reservations.cpus 11:b.networks.default.priority; do
+		expected+="$f:${at%%:*}: services.${at#*:}: $not"$'\n'
+	done
+	[ "$(sed 's/^[^/]*//' <<< "$output")" = "${expected%$'\n'}" ]
+	printf 'services: {a: {image: x}}\nnetworks:\n  default: {enable_ipv4: false}\n' > six.yaml
+	run holm compose -f six.yaml config
+	assert_status 1
+	assert_match "six.yaml:3: networks.default.enable_ipv4: not supported: every network has IPv4"
+	printf 'services: {a: {image: "debian:12", runtime: none-such}}\n' > runtime.yaml
+	run holm compose -f runtime.yaml up -d
+	assert_status 1
+	assert_match "runtime.yaml:1: a: --runtime: .*none-such"
+}
+
 @test "a dependency that fails stops what waits for it" {
 	printf 'services:\n  job: {image: "debian:12", command: "false"}\n  after: {image: "debian:12", command: "true", depends_on: {job: {condition: service_completed_successfully}}}\n' > fails.yaml
 	run holm compose -f fails.yaml up -d
@@ -127,8 +160,13 @@ logged() { holm compose logs --no-log-prefix web | grep -q "$1"; }
 	assert_match "Image $p-a  Built"
 	run holm compose -f built.yaml exec a cat /hello
 	assert_output "hello you"
+	[ "$(holm compose -f built.yaml config --images)" = "$p-a" ]
 	run holm compose -f built.yaml up -d
 	assert_output " Container $p-a-1  Running"
+	sed -i 's/a: {/a: {pull_policy: build, /' built.yaml
+	run holm compose -f built.yaml up -d
+	assert_status 0
+	assert_match "Image $p-a  Built"
 	holm compose -f built.yaml down
 	holm rmi "$p-a"
 }
