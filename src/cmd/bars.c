@@ -26,14 +26,13 @@ struct bar {
 
 const char *const bars_modes[] = { "auto", "plain", "json", NULL };
 
-int bars_mode(const char *progress, bool quiet, enum bars_mode *ret, struct err *err)
+enum bars_mode bars_mode(const char *progress, bool quiet)
 {
-	*ret = BARS_NONE;
 	if (progress && strcmp(progress, "json") == 0)
-		*ret = BARS_JSON;
-	else if (!quiet && (!progress || strcmp(progress, "auto") == 0) && isatty(STDERR_FILENO))
-		*ret = BARS_TERMINAL;
-	return 0;
+		return BARS_JSON;
+	if (!quiet && (!progress || strcmp(progress, "auto") == 0) && isatty(STDERR_FILENO))
+		return BARS_TERMINAL;
+	return BARS_NONE;
 }
 
 static const char *phase_text(const struct bars *b, enum transfer_phase phase)

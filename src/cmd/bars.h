@@ -8,8 +8,8 @@ enum bars_mode {
 	BARS_TERMINAL,
 	BARS_JSON,
 };
-/* "auto" (NULL), "plain", "json", or quiet. -EINVAL. */
-int bars_mode(const char *progress, bool quiet, enum bars_mode *ret, struct err *err);
+/* progress: one of bars_modes, or NULL for the first. */
+enum bars_mode bars_mode(const char *progress, bool quiet);
 
 struct bars {
 	enum bars_mode mode;

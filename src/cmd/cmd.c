@@ -139,10 +139,7 @@ static const struct {
 	const char *verb, *why;
 } absent[] = {
 	{ "search", "registries have no search of their own: look at their web pages" },
-	{ "build", "images come by 'holm load', 'holm import' and 'holm image bootstrap'" },
-	{ "builder", "images come by 'holm load', 'holm import' and 'holm image bootstrap'" },
-	{ "buildx", "images come by 'holm load', 'holm import' and 'holm image bootstrap'" },
-	{ "commit", "'holm export' with 'holm import' makes an image of a container's files" },
+	{ "buildx", "'holm build' does what it is used for" },
 	{ "manifest", "'holm image inspect' shows an image of the store" },
 	{ "trust", "signatures are not checked yet" },
 	{ "plugin", "there are none; volumes and networks are built in" },

@@ -45,10 +45,8 @@ static int pull(struct db *db, const char *name, const char *platform, enum bars
 int pull_image(struct db *db, const char *name, const char *platform, bool quiet, struct err *err)
 {
 	cleanup(image_pulled_clear) struct image_pulled pulled = { 0 };
-	enum bars_mode mode;
-	int r = bars_mode(NULL, quiet, &mode, err);
 
-	return r < 0 ? r : pull(db, name, platform, mode, &pulled, err);
+	return pull(db, name, platform, bars_mode(NULL, quiet), &pulled, err);
 }
 
 int pull_for_build(void *data, struct db *db, const char *name, struct err *err)
@@ -70,13 +68,11 @@ static int run(struct cmd_call *call)
 	const struct pull_options *o = call->options;
 	cleanup(image_pulled_clear) struct image_pulled pulled = { 0 };
 	cleanup(free) char *familiar = NULL;
-	enum bars_mode mode = BARS_NONE;
+	enum bars_mode mode = bars_mode(o->progress, o->quiet);
 	struct reference ref;
 	struct err err = { 0 };
 	struct db *db;
 
-	if (bars_mode(o->progress, o->quiet, &mode, &err) < 0)
-		return cmd_fail(&err, 1);
 	db = cmd_db(&err);
 	if (!db || pull(db, call->args[0], o->platform, mode, &pulled, &err) < 0)
 		return cmd_fail(&err, 1);

@@ -26,16 +26,15 @@ static const struct cmd_option options[] = { OPTION(struct push_options, all, OP
 
 static int push_one(struct db *db, const char *name, const struct push_options *o, struct err *err)
 {
-	cleanup(bars_clear) struct bars bars = { .moving = "sending" };
+	cleanup(bars_clear) struct bars bars = { .mode = bars_mode(o->progress, o->quiet),
+		.moving = "sending" };
 	const struct image_push how = { .progress = bars_update, .data = &bars };
 	cleanup(image_free) struct image *image = NULL;
 	cleanup(free) char *full = NULL;
 	struct reference ref;
 	char digest[DIGEST_LEN + 1];
-	int r = bars_mode(o->progress, o->quiet, &bars.mode, err);
+	int r = reference_parse(name, &ref, err);
 
-	if (r == 0)
-		r = reference_parse(name, &ref, err);
 	if (r == 0)
 		r = image_push(db, name, &how, digest, err);
 	bars_clear(&bars);

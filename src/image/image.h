@@ -53,9 +53,8 @@ int image_holders(struct db *db, const char *image_id, char ***ret, struct err *
  * a name goes away; `force` as Docker's. *report gets Docker's lines "Untagged: x", "Deleted: sha256:y".
  */
 int image_remove(struct db *db, const char *name, bool force, char ***report, struct err *err);
-/* Removes unnamed images (all: every image not held), then blobs and layers nothing refers to. */
-int image_prune(struct db *db, bool all, char ***report, uint64_t *ret_freed, struct err *err);
-/* The same for those images only that `want` says yes to. */
+/* Removes unnamed images (all: every image not held) that `want` (NULL: all) says yes to and no tag can be reverted
+ * to, then blobs and layers nothing refers to. */
 typedef bool image_want_fn(void *data, const struct image *image);
 int image_prune_matching(struct db *db, bool all, image_want_fn *want, void *data, char ***report,
 	uint64_t *ret_freed, struct err *err);

@@ -683,7 +683,8 @@ static int pull_from(struct db *db, const struct reference *ref, const char *hos
 	before = image_id_of_name(db, ret->name);
 	r = keep_image(&p, err);
 	if (r == 0)
-		r = digest_set(db, ref, ret->digest, p.image.id, ref->digest[0], err);
+		r = digest_set(
+			db, ref, ret->digest, p.image.id, ref->digest[0] && !how->again, err);
 	if (r < 0)
 		return r;
 	memcpy(ret->id, p.image.id, sizeof(ret->id));

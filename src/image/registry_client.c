@@ -224,6 +224,44 @@ static int get_token(struct registry *r, struct http *h, const char *challenge, 
 	return ask_token(r, h, b.data, NULL, err);
 }
 
+/* A registry's own words, in one line: {"errors": [{"code": "...", "message": "..."}]}. */
+static char *said(const struct http_response *response)
+{
+	cleanup(json_free) json_t *j = json_parse(
+		response->body.data ? response->body.data : "", response->body.len, "error", NULL);
+	json_t *first = json_array_get(json_object_get(j, "errors"), 0);
+	const char *message = json_string_value(json_object_get(first, "message"));
+	char *text = xasprintf("%s%.150s", message && *message ? ": " : "", message ? message : "");
+
+	for (char *p = text; *p; p++)
+		if ((unsigned char)*p < 0x20)
+			*p = ' ';
+	return text;
+}
+
+static int status_error(
+	const struct registry *r, const struct http_response *response, struct err *err)
+{
+	cleanup(free) char *text = said(response);
+
+	switch (response->status) {
+	case 401:
+		return refused(r, err);
+	case 403:
+		return err_set(err, EACCES,
+			"%s does not allow it%s ('holm login %s' says who you are)", r->host, text,
+			r->host);
+	case 404:
+		return err_set(err, ENOENT, "%s has no such thing%s", r->host, text);
+	case 429:
+		return err_set(err, EBUSY, "%s has had too many requests%s: try again later",
+			r->host, text);
+	default:
+		return err_set(err, EREMOTEIO, "%s answers with status %ld%s", r->host,
+			response->status, text);
+	}
+}
+
 /* What a 401 asks for becomes our authorization. With the mutex. */
 static int authorize(
 	struct registry *r, struct http *h, const struct http_response *response, struct err *err)
@@ -322,44 +360,6 @@ static void wait_before(const struct http_response *response, int n)
 	nanosleep(&(struct timespec){ .tv_sec = (time_t)seconds }, NULL);
 }
 
-/* A registry's own words, in one line: {"errors": [{"code": "...", "message": "..."}]}. */
-static char *said(const struct http_response *response)
-{
-	cleanup(json_free) json_t *j = json_parse(
-		response->body.data ? response->body.data : "", response->body.len, "error", NULL);
-	json_t *first = json_array_get(json_object_get(j, "errors"), 0);
-	const char *message = json_string_value(json_object_get(first, "message"));
-	char *text = xasprintf("%s%.150s", message && *message ? ": " : "", message ? message : "");
-
-	for (char *p = text; *p; p++)
-		if ((unsigned char)*p < 0x20)
-			*p = ' ';
-	return text;
-}
-
-static int status_error(
-	const struct registry *r, const struct http_response *response, struct err *err)
-{
-	cleanup(free) char *text = said(response);
-
-	switch (response->status) {
-	case 401:
-		return refused(r, err);
-	case 403:
-		return err_set(err, EACCES,
-			"%s does not allow it%s ('holm login %s' says who you are)", r->host, text,
-			r->host);
-	case 404:
-		return err_set(err, ENOENT, "%s has no such thing%s", r->host, text);
-	case 429:
-		return err_set(err, EBUSY, "%s has had too many requests%s: try again later",
-			r->host, text);
-	default:
-		return err_set(err, EREMOTEIO, "%s answers with status %ld%s", r->host,
-			response->status, text);
-	}
-}
-
 static bool passes(long status)
 {
 	return status == 429 || status == 500 || status == 502 || status == 503 || status == 504;
@@ -414,7 +414,7 @@ static int ping(struct registry *r, struct http *h, struct err *err)
 	}
 	if (response.status == 404)
 		return err_set(err, EPROTO, "there is no registry at %s", r->host);
-	return 0;
+	return response.status > 399 ? status_error(r, &response, err) : 0;
 }
 
 /* HTTPS; and where that is allowed, HTTP when HTTPS does not work. */
@@ -447,7 +447,9 @@ static int prepare(const char *host, struct registry *r, struct err *err)
 	r->host = xstrdup(host);
 	if (code == 0)
 		code = registry_certificates(host, &r->tls, err);
-	r->tls.no_verification = r->insecure && !r->tls.ca.len;
+	/* Who has an authority for it wants no less. */
+	r->insecure &= !r->tls.ca.len;
+	r->tls.no_verification = r->insecure;
 	return code;
 }
 

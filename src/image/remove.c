@@ -115,6 +115,16 @@ static int check_logs(
 		asked, tag, tag);
 }
 
+/* 1 when it was asked for by its digest, which is a name like others. */
+static int has_digest(struct db *db, const char *id, struct err *err)
+{
+	cleanup(db_done) struct db_stmt q =
+		db_prepare(db, "SELECT 1 FROM image_digest WHERE image = ? AND asked LIMIT 1");
+
+	db_text(&q, 1, id);
+	return db_step(&q, err);
+}
+
 /* 1 when nothing needs the image any more. */
 static int is_free(struct db *db, const struct removal *rm, bool force, struct err *err)
 {
@@ -125,7 +135,9 @@ static int is_free(struct db *db, const struct removal *rm, bool force, struct e
 		return 0;
 	if (force && rm->by_id)
 		return 1;
-	r = tag_log_reaches(db, rm->id, NULL, err);
+	r = rm->by_id ? 0 : has_digest(db, rm->id, err);
+	if (r == 0)
+		r = tag_log_reaches(db, rm->id, NULL, err);
 	return r < 0 ? r : !r;
 }
 
@@ -216,16 +228,6 @@ static int untag_one(struct db *db, const struct image *image, char ***report, s
 	return r;
 }
 
-/* Whether it was asked for by its digest, which is a name like others. */
-static int has_digest(struct db *db, const char *id, struct err *err)
-{
-	cleanup(db_done) struct db_stmt q =
-		db_prepare(db, "SELECT 1 FROM image_digest WHERE image = ? AND asked LIMIT 1");
-
-	db_text(&q, 1, id);
-	return db_step(&q, err);
-}
-
 static int prune_one(
 	struct db *db, const struct image *image, bool all, char ***report, struct err *err)
 {
@@ -313,11 +315,6 @@ int image_gc(struct db *db, int64_t keep_log, char ***report, uint64_t *ret_free
 	const struct pruning p = { .keep_log = keep_log };
 
 	return prune(db, &p, report, ret_freed, err);
-}
-
-int image_prune(struct db *db, bool all, char ***report, uint64_t *ret_freed, struct err *err)
-{
-	return image_prune_matching(db, all, NULL, NULL, report, ret_freed, err);
 }
 
 int image_collect(struct db *db, uint64_t *ret_freed, struct err *err)

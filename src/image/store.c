@@ -24,6 +24,7 @@
 #include "base/strv.h"
 
 #define COLLECT_WAIT_MS 5000
+#define PARTIAL_KEEP (24 * 3600) /* s */
 #define COLLECT_STEP_MS 20
 
 static void close_dir(DIR *d)
@@ -91,6 +92,23 @@ static void sweep_tmp(int root)
 		if (r < 0)
 			log_debug("image", "remove tmp/%s: %s", e->d_name, strerror(-r));
 	}
+}
+
+/* Nobody pulls while the lock is held exclusively. */
+static void sweep_partial(int root, bool all)
+{
+	int fd = openat(root, "partial", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cleanup(close_dir) DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	time_t before = time(NULL) - PARTIAL_KEEP;
+	struct dirent *e;
+	struct stat st;
+
+	if (!d)
+		fd_close(fd);
+	while (d && (e = readdir(d)))
+		if (fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+			(all || st.st_mtim.tv_sec < before))
+			unlinkat(fd, e->d_name, 0);
 }
 
 static int make_tmp(struct store_session *s, struct err *err)
@@ -282,6 +300,7 @@ int store_collect(struct db *db, bool wait, uint64_t *ret_freed, struct err *err
 	if (r < 0)
 		return err_code(err, r, "lock '%s/store.lock'", paths_root());
 	sweep_tmp(root);
+	sweep_partial(root, wait);
 	r = move_unreferred(db, root, "blobs/sha256",
 		"SELECT 1 FROM image_layer WHERE blob = ?1 UNION ALL"
 		" SELECT 1 FROM layer_cache WHERE blob = ?1 LIMIT 1",

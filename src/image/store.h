@@ -6,6 +6,8 @@
  *				exclusive for whoever collects what nothing refers to
  *	ROOT/tmp/NAME/		one session's temporary files, removed with it; what a killed process
  *				left is removed by the next that gets the lock alone
+ *	ROOT/partial/HEX	what came of a layer whose pull broke off: for a day, or until one
+ *				collects with `wait`
  *	ROOT/blobs/sha256/HEX	compressed layers, as they came (or zstd when they came plain)
  *	ROOT/layers/HEX/	unpacked layers, HEX: diff id
  *

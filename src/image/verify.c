@@ -74,15 +74,27 @@ static void say_damage(struct verify *v, const struct verify_image *image, const
 	say(v, image, "%s %.*s: %s", what, ID_SHORT, digest_hex(digest), how);
 }
 
-static bool layer_in_use(struct verify *v, const char *diff_id)
+/* Whether something runs from an image that has a layer in common with this one. */
+static bool in_use(struct verify *v, const char *image_id)
 {
-	cleanup(db_done) struct db_stmt q =
-		db_prepare(v->db, "SELECT DISTINCT image FROM image_layer WHERE diff_id = ?");
+	cleanup(db_done) struct db_stmt q = db_prepare(v->db,
+		"SELECT DISTINCT other.image FROM image_layer own JOIN image_layer other USING (diff_id)"
+		" WHERE own.image = ?");
 
-	db_text(&q, 1, diff_id);
+	db_text(&q, 1, image_id);
 	while (db_step(&q, NULL) > 0)
 		if (v->how->in_use(v->how->data, db_get_text(&q, 0)))
 			return true;
+	return false;
+}
+
+static bool may_mend(struct verify *v, const struct verify_image *image)
+{
+	if (!v->how->repair)
+		return false;
+	if (!in_use(v, image->id))
+		return true;
+	say(v, image, "not mended while a container runs from it: stop that, then verify again");
 	return false;
 }
 
@@ -92,13 +104,8 @@ static int mend_tree(struct verify *v, const struct verify_image *image, const c
 {
 	int r;
 
-	if (!v->how->repair)
+	if (!may_mend(v, image))
 		return 0;
-	if (layer_in_use(v, diff_id)) {
-		say(v, image,
-			"not mended while a container runs from it: stop that, then verify again");
-		return 0;
-	}
 	r = store_sync(v->session, err);
 	if (r == 0)
 		r = store_replace_layer(v->session, fresh->dir, diff_id, err);
@@ -241,7 +248,7 @@ static int fetch(struct verify *v, const struct verify_image *image, struct err 
 static int mend_image(
 	struct verify *v, const struct verify_image *image, uint64_t damaged, struct err *err)
 {
-	if (!v->how->repair || !v->how->fetch || damaged == 0)
+	if (damaged == 0 || !v->how->fetch || !may_mend(v, image))
 		return 0;
 	if (fetch(v, image, err) < 0) {
 		say(v, image, "it cannot be mended from here: load, build or pull it again");

@@ -225,6 +225,13 @@ $REGISTRY/app:1" ]
 	grep -E 'blobs.* bytes=[1-9][0-9]*-$' "$WORK/port.log"
 	[ -z "$(ls "$HOLM_ROOT/partial")" ]
 	run -0 holm image verify -q
+	# Parts that nobody comes back for: after a day, or when one collects.
+	touch "$HOLM_ROOT/partial/recent"
+	touch -d '2 days ago' "$HOLM_ROOT/partial/old"
+	holm rmi -f "$ID"
+	[ "$(ls "$HOLM_ROOT/partial")" = recent ]
+	holm gc
+	[ -z "$(ls "$HOLM_ROOT/partial")" ]
 }
 
 @test "blobs cut at any byte, or damaged, never make an image" {
@@ -488,16 +495,31 @@ $REGISTRY/app:1" ]
 }
 
 @test "HTTPS with an authority of one's own" {
-	local name=registry.holm.test
+	local name=registry.holm.test certs
 	[ "$(id -u)" -eq 0 ] || skip "certificates are in /etc/docker/certs.d, which root alone can fill"
 	mkdir -p "$BATS_TEST_TMPDIR/ca"
-	openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj "/CN=$name" -addext "subjectAltName=DNS:localhost,IP:127.0.0.2" \
+	openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj "/CN=$name" -addext "subjectAltName=IP:127.0.0.1" \
 		-keyout "$BATS_TEST_TMPDIR/ca/key" -out "$BATS_TEST_TMPDIR/ca/crt" 2> /dev/null
 	start_registry "$WORK/tls" "" ", tls: { certificate: $BATS_TEST_TMPDIR/ca/crt, key: $BATS_TEST_TMPDIR/ca/key }" https
 	# On loopback a certificate that nobody vouches for does, as with Docker.
 	holm pull -q "$REGISTRY/app:1"
 	holm tag "$ID" "127.0.0.1:$PORT/app:1"
 	run -0 holm push -q "127.0.0.1:$PORT/app:1"
+	# Not where there is an authority for it: another's certificate is refused, its own is taken.
+	openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj "/CN=other" \
+		-keyout "$BATS_TEST_TMPDIR/ca/other.key" -out "$BATS_TEST_TMPDIR/ca/other" 2> /dev/null
+	certs=/etc/docker/certs.d/127.0.0.1:$PORT
+	mkdir -p "$certs"
+	cp "$BATS_TEST_TMPDIR/ca/other" "$certs/ca.crt"
+	run holm push -q "127.0.0.1:$PORT/app:1"
+	cp "$BATS_TEST_TMPDIR/ca/crt" "$certs/ca.crt"
+	local refused=$status why=$output
+	run holm push -q "127.0.0.1:$PORT/app:1"
+	rm -r "$certs"
+	rmdir -p --ignore-fail-on-non-empty /etc/docker/certs.d
+	[ "$status" -eq 0 ]
+	[ "$refused" -eq 1 ]
+	[[ $why == *certificate* ]]
 }
 
 @test "mirrors of docker.io are asked first, insecure registries are configured" {
@@ -528,6 +550,13 @@ $REGISTRY/app:1" ]
 	run -0 holm image verify --repair
 	run -0 holm image verify -q
 	[ "$(holm run --rm --network none "$REGISTRY/app:1")" = app ]
+	# Not under a container that runs, and without becoming an image that was asked for by its digest.
+	holm run -d --name holds --network none "$REGISTRY/app:1" sh -c 'sleep 100'
+	for blob in "$HOLM_ROOT"/blobs/sha256/*; do echo x >> "$blob"; done
+	run -1 holm image verify --repair
+	[[ $output == *"while a container runs from it"*"2 damaged, 0 mended" ]]
+	holm rm -f holds
+	run -0 holm image verify --repair
 	[ "$(holm images --format '{{.Repository}}:{{.Tag}}')" = "$REGISTRY/app:1" ]
 }
 

@@ -36,7 +36,7 @@ probe() {
 	eventually holm exec "$name" grep -q hunting /found
 	for ((i = 0; i < 15; i++)); do
 		# "Text file busy" while the hunt has it open to be written to.
-		holm exec "$name" true || true
+		eventually holm exec "$name" true
 	done
 	eventually holm exec "$name" grep -q '^seen' /found
 	run holm exec "$name" cat /found

@@ -217,10 +217,10 @@ static void test_hold(void **state)
 	assert_string_equal(report[0], "Untagged: a:1");
 	image_free(find(id));
 	assert_int_equal(image_remove(db, id, true, &report, &err), -EBUSY);
-	assert_int_equal(image_prune(db, true, &report, &freed, &err), 0);
+	assert_int_equal(image_prune_matching(db, true, NULL, NULL, &report, &freed, &err), 0);
 	image_free(find(id));
 	assert_int_equal(image_release(db, "instance1", &err), 0);
-	assert_int_equal(image_prune(db, false, &report, &freed, &err), 0);
+	assert_int_equal(image_prune_matching(db, false, NULL, NULL, &report, &freed, &err), 0);
 	assert_true(freed > 0);
 	not_found(id, ENOENT, "no such image");
 	assert_int_equal(count("layers"), 0);
