@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/ident.h"
@@ -114,7 +116,8 @@ struct up_options {
 #define UP(member, name, letter, help) \
 	OPTION(struct up_options, member, OPT_FLAG, letter, name, NULL, help)
 static const struct cmd_option up_rows[] = {
-	UP(abort, "abort-on-container-exit", 0, "stop all when one container has ended"),
+	UP(abort, "abort-on-container-exit", 0,
+		"stop all when one container has ended, unless another waited for it to end well"),
 	UP(build, "build", 0, "build images first, though they are there"),
 	UP(detach, "detach", 'd', "run in the background"),
 	OPTION(struct up_options, exit_code_from, OPT_STR, 0, "exit-code-from", "SERVICE",
@@ -135,7 +138,15 @@ static const struct cmd_option up_rows[] = {
 struct bring_up {
 	struct cmd_call *call;
 	struct compose_project *p;
+	compose_report_fn *report;
 };
+
+static void report_to_parent(const char *what, const char *did)
+{
+	report(what, did);
+	if (strcmp(did, "Started") == 0)
+		kill(getppid(), COMPOSE_STARTED);
+}
 
 /* The exit status. */
 static int bring_up(void *data)
@@ -149,7 +160,7 @@ static int bring_up(void *data)
 
 	if (!db || compose_pull(db, b->p, &err) < 0 ||
 		(!o->no_build && compose_build(db, b->p, !o->build, false, &err) < 0) ||
-		compose_up(db, b->p, &how, report, &err) < 0)
+		compose_up(db, b->p, &how, b->report, &err) < 0)
 		return cmd_fail(&err, 1);
 	return 0;
 }
@@ -160,7 +171,7 @@ static int run_up(struct cmd_call *call)
 	const struct compose_foreground how = { o->timeout_given ? o->timeout : -1,
 		o->abort || o->exit_code_from, o->exit_code_from };
 	cleanup(compose_free) struct compose_project p = { 0 };
-	struct bring_up b = { call, &p };
+	struct bring_up b = { call, &p, report };
 	struct err err = { 0 };
 
 	if (how.abort && (o->detach || o->wait || o->no_start))
@@ -173,6 +184,7 @@ static int run_up(struct cmd_call *call)
 			o->exit_code_from);
 	if (o->detach || o->wait || o->no_start)
 		return bring_up(&b);
+	b.report = report_to_parent;
 	return compose_foreground(&p, &how, bring_up, &b);
 }
 

@@ -24,10 +24,12 @@ int compose_each(const struct cmd *cmd, struct db *db, const struct compose_proj
 
 struct compose_foreground {
 	int64_t timeout; /* as above */
-	bool abort;      /* stop all when one has ended */
+	bool abort;      /* stop all when one has ended, but well where another waits for that */
 	const char *exit_code_from;
 };
-/* Runs `up` in a process of its own, then shows what the chosen services' containers write until all have ended;
- * a signal stops them, a second one kills them. The exit status. */
+/* From `up` to its parent: a container has started. One that is left over does no harm, as its default is to be
+ * ignored. */
+#define COMPOSE_STARTED SIGURG
+/* Runs `up` in a process of its own, and shows what the chosen services' containers write until all have ended; a signal stops them, a second one kills them. The exit status. */
 int compose_foreground(struct compose_project *p, const struct compose_foreground *how,
 	int (*up)(void *data), void *data);

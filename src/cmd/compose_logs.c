@@ -66,9 +66,8 @@ static int print_line(void *data, int stream, int64_t time, const char *text, si
 	return ferror(stdout) ? 1 : 0;
 }
 
-/* The project's containers of the chosen services, and how wide their names are. */
-static int choose(
-	struct compose_project *p, struct instance_list *ret, int *ret_width, struct err *err)
+/* The project's containers of the chosen services. */
+static int choose(struct compose_project *p, struct instance_list *ret, struct err *err)
 {
 	struct db *db = cmd_db(err);
 	struct instance_list all = { 0 };
@@ -79,13 +78,10 @@ static int choose(
 		return r;
 	for (size_t i = 0; i < all.n; i++) {
 		struct instance *one = all.items[i];
-		int len = (int)strlen(one->config.name);
-		if (!strv_contains(p->services, compose_label(one, "service"))) {
+		if (strv_contains(p->services, compose_label(one, "service")))
+			all.items[n++] = one;
+		else
 			instance_free(one);
-			continue;
-		}
-		*ret_width = len > *ret_width ? len : *ret_width;
-		all.items[n++] = one;
 	}
 	all.n = n;
 	*ret = all;
@@ -131,19 +127,15 @@ static pid_t fork_with_us(void)
 	return pid;
 }
 
-/* pids: as many as there are containers; those that could not be started are missing: -errno. */
-static int follow_all(const struct instance_list *list, const struct log_read *how,
-	struct printer *printer, bool tell_end, pid_t *pids, struct err *err)
+/* Its process's id, or -errno. The database is closed before. */
+static pid_t start_follower(const struct instance *i, const struct log_read *how,
+	struct printer *printer, bool tell_end, struct err *err)
 {
-	cmd_db_close();
-	for (size_t i = 0; i < list->n; i++) {
-		pids[i] = fork_with_us();
-		if (pids[i] == 0)
-			follow(list->items[i], how, printer, tell_end);
-		if (pids[i] < 0)
-			return err_errno(err, "start a process");
-	}
-	return 0;
+	pid_t pid = fork_with_us();
+
+	if (pid == 0)
+		follow(i, how, printer, tell_end);
+	return pid < 0 ? err_errno(err, "start a process") : pid;
 }
 
 static int run_logs(struct cmd_call *call)
@@ -155,18 +147,22 @@ static int run_logs(struct cmd_call *call)
 		.want_stderr = true };
 	cleanup(compose_free) struct compose_project p = { 0 };
 	cleanup(instance_list_free) struct instance_list list = { 0 };
-	cleanup(free) pid_t *pids = NULL;
 	struct printer printer = { .o = o };
 	struct err err = { 0 };
 	int status = 0, one;
 
-	if (compose_project(call->args, false, &p, &err) < 0 ||
-		choose(&p, &list, &printer.width, &err) < 0)
+	if (compose_project(call->args, false, &p, &err) < 0 || choose(&p, &list, &err) < 0)
 		return cmd_fail(&err, 1);
+	for (size_t i = 0; i < list.n; i++) {
+		int len = (int)strlen(list.items[i]->config.name);
+		printer.width = len > printer.width ? len : printer.width;
+	}
 	if (o->follow) {
-		pids = xcalloc(list.n + 1, sizeof(*pids));
-		if (follow_all(&list, &how, &printer, /* tell_end= */ false, pids, &err) < 0)
-			return cmd_fail(&err, 1);
+		cmd_db_close();
+		for (size_t i = 0; i < list.n; i++)
+			if (start_follower(
+				    list.items[i], &how, &printer, /* tell_end= */ false, &err) < 0)
+				return cmd_fail(&err, 1);
 		while (wait(&one) > 0 || errno == EINTR)
 			status |= one != 0;
 		return status;
@@ -190,7 +186,8 @@ const struct cmd cmd_compose_logs = {
 	.run = run_logs,
 };
 
-enum phase { COMING_UP, FOLLOWING, STOPPING, KILLING };
+/* LEAVING: coming up failed; what runs goes on, without us. */
+enum phase { COMING_UP, FOLLOWING, STOPPING, KILLING, LEAVING };
 
 struct foreground {
 	struct compose_project *p;
@@ -198,9 +195,11 @@ struct foreground {
 	enum phase phase;
 	pid_t worker; /* that does what the phase says, or 0 */
 	int64_t since;
-	struct instance_list list;
-	pid_t *followers; /* of list; 0: it has ended */
+	int width;                 /* of containers' names */
+	struct instance_list list; /* of those that are followed, or were */
+	pid_t *followers;          /* of list; 0: it has ended */
 	size_t following;
+	bool ended; /* one whose end stops all */
 	int status;
 };
 
@@ -226,7 +225,7 @@ static void work(struct foreground *f, enum phase phase)
 static void on_signal(struct foreground *f, int signo)
 {
 	f->status = 128 + signo;
-	if (f->phase == KILLING)
+	if (f->phase >= KILLING)
 		return;
 	if (f->worker > 0) {
 		/* It may keep SIGTERM back, and what it does is asked of a supervisor, who goes on. */
@@ -239,41 +238,116 @@ static void on_signal(struct foreground *f, int signo)
 	work(f, f->phase < STOPPING ? STOPPING : KILLING);
 }
 
-static void start_following(struct foreground *f)
+static bool is_followed(const struct foreground *f, const struct instance *one)
+{
+	for (size_t i = 0; i < f->list.n; i++)
+		if (strcmp(f->list.items[i]->config.id, one->config.id) == 0)
+			return true;
+	return false;
+}
+
+/* Takes the container over. */
+static void follow_one(struct foreground *f, struct instance *one, struct err *err)
 {
 	static const struct logs_options options = { .follow = true };
+	const struct node *s = compose_service(f->p, compose_label(one, "service"));
+	const bool shown = !node_get(s, "attach") || node_bool(s, "attach");
 	const struct log_read how = { .tail = -1,
 		.since = f->since,
 		.follow = true,
-		.want_stdout = true,
-		.want_stderr = true };
-	struct printer printer = { .o = &options };
-	struct err err = { 0 };
+		.want_stdout = shown,
+		.want_stderr = shown };
+	struct printer printer = { .o = &options, .width = f->width };
+	pid_t pid = start_follower(one, &how, &printer, /* tell_end= */ true, err);
 
-	f->phase = FOLLOWING;
-	if (choose(f->p, &f->list, &printer.width, &err) == 0) {
-		f->followers = xcalloc(f->list.n + 1, sizeof(*f->followers));
-		follow_all(&f->list, &how, &printer, /* tell_end= */ true, f->followers, &err);
-		for (size_t i = 0; i < f->list.n; i++)
-			f->following += f->followers[i] > 0;
+	if (pid < 0) {
+		instance_free(one);
+		return;
 	}
+	f->list.items = xrealloc_array(f->list.items, f->list.n + 1, sizeof(*f->list.items));
+	f->followers = xrealloc_array(f->followers, f->list.n + 1, sizeof(*f->followers));
+	f->list.items[f->list.n] = one;
+	f->followers[f->list.n++] = pid;
+	f->following++;
+}
+
+/* Those that are not followed yet: while others come up those that came up now, as older ones may be
+ * replaced; then all. */
+static void follow_more(struct foreground *f)
+{
+	struct instance_list list = { 0 };
+	struct err err = { 0 };
+	int r = choose(f->p, &list, &err);
+
+	cmd_db_close();
+	for (size_t i = 0; r == 0 && i < list.n; i++) {
+		struct instance *one = list.items[i];
+		if (is_followed(f, one) || (f->phase != FOLLOWING && one->state.started < f->since))
+			instance_free(one);
+		else
+			follow_one(f, one, &err);
+	}
+	free(list.items);
 	if (err.code)
 		f->status = cmd_fail(&err, 1);
 }
 
+/* Those whose containers run would not end; the others show the rest of what was written. */
+static void leave(struct foreground *f)
+{
+	cleanup(instance_list_free) struct instance_list list = { 0 };
+
+	f->phase = LEAVING;
+	follow_more(f);
+	choose(f->p, &list, NULL);
+	cmd_db_close();
+	for (size_t i = 0; i < f->list.n; i++)
+		for (size_t k = 0; f->followers[i] && k < list.n; k++)
+			if (instance_running(list.items[k]) &&
+				strcmp(list.items[k]->config.id, f->list.items[i]->config.id) == 0)
+				kill(f->followers[i], SIGKILL);
+}
+
+/* What others wait for to end well does not stop them by ending well. */
+static bool is_awaited(const struct compose_project *p, const char *service)
+{
+	strv_foreach (other, p->services) {
+		const struct node *depends = node_get(compose_service(p, *other), "depends_on");
+		const char *condition = node_text(node_get(depends, service), "condition");
+		if (condition && strcmp(condition, "service_completed_successfully") == 0)
+			return true;
+	}
+	return false;
+}
+
 static void follower_ended(struct foreground *f, size_t i, int status)
 {
+	const char *service = compose_label(f->list.items[i], "service");
 	const char *from = f->how->exit_code_from;
-	bool first = f->phase == FOLLOWING;
+	bool asked = from && strcmp(service, from) == 0, first = !f->ended && f->phase < STOPPING;
 
 	f->followers[i] = 0;
 	f->following--;
-	if (!f->how->abort)
+	if (!f->how->abort || f->phase == LEAVING ||
+		(status == 0 && !asked && is_awaited(f->p, service)))
 		return;
-	if (from ? strcmp(compose_label(f->list.items[i], "service"), from) == 0 && f->status < 128
-		 : first)
+	f->ended = true;
+	if (from ? asked && f->status < 128 : first)
 		f->status = status;
-	if (first)
+	if (first && f->phase == FOLLOWING)
+		work(f, STOPPING);
+}
+
+static void came_up(struct foreground *f, int status)
+{
+	if (status) {
+		f->status = status;
+		leave(f);
+		return;
+	}
+	f->phase = FOLLOWING;
+	follow_more(f);
+	if (f->ended)
 		work(f, STOPPING);
 }
 
@@ -286,8 +360,8 @@ static void reap(struct foreground *f)
 		int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 		if (pid == f->worker) {
 			f->worker = 0;
-			if (f->phase == COMING_UP && code == 0)
-				start_following(f);
+			if (f->phase == COMING_UP)
+				came_up(f, code);
 			else if (code)
 				f->status = code;
 			continue;
@@ -309,6 +383,13 @@ int compose_foreground(struct compose_project *p, const struct compose_foregroun
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGCHLD);
+	sigaddset(&set, COMPOSE_STARTED);
+	strv_foreach (service, p->services) {
+		cleanup(free) char *name = compose_container_name(
+			p, *service, compose_scale(compose_service(p, *service)));
+		int len = (int)strlen(name);
+		f.width = len > f.width ? len : f.width;
+	}
 	signal(SIGCHLD, SIG_DFL);
 	sigprocmask(SIG_BLOCK, &set, &before);
 	cmd_db_close();
@@ -325,7 +406,9 @@ int compose_foreground(struct compose_project *p, const struct compose_foregroun
 		signo = sigwaitinfo(&set, NULL);
 		if (signo == SIGCHLD)
 			reap(&f);
-		else if (signo > 0)
+		else if (signo == COMPOSE_STARTED && f.phase == COMING_UP)
+			follow_more(&f);
+		else if (signo == SIGINT || signo == SIGTERM)
 			on_signal(&f, signo);
 	}
 	instance_list_free(&f.list);

@@ -36,6 +36,8 @@ int64_t compose_scale(const struct node *service);
 char *compose_resource_name(const struct compose_project *p, const char *section, const char *name);
 /* The image's name: `image`, or PROJECT-SERVICE for one that is built. The caller frees. */
 char *compose_image(const struct compose_project *p, const char *service);
+/* The caller frees. */
+char *compose_container_name(const struct compose_project *p, const char *service, int64_t number);
 /* What makes a container of the service out of date when it changes. */
 void compose_hash(const struct node *service, char digest[65]);
 

@@ -255,6 +255,14 @@ char *compose_image(const struct compose_project *p, const char *service)
 	return given ? xstrdup(given) : xasprintf("%s-%s", p->name, service);
 }
 
+char *compose_container_name(const struct compose_project *p, const char *service, int64_t number)
+{
+	const char *given = node_text(compose_service(p, service), "container_name");
+
+	return given ? xstrdup(given)
+		     : xasprintf("%s-%s-%lld", p->name, service, (long long)number);
+}
+
 void compose_hash(const struct node *service, char digest[65])
 {
 	static const char *const apart[] = { "depends_on", "profiles", "scale", "build",

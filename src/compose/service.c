@@ -387,9 +387,7 @@ int compose_configure(struct db *db, const struct compose_project *p, const char
 	if (r < 0)
 		return r;
 	args[0] = name;
-	a.o.name =
-		node_text(s, "container_name")
-			?: keep(&a, xasprintf("%s-%s-%lld", p->name, service, (long long)number));
+	a.o.name = keep(&a, compose_container_name(p, service, number));
 	ask_lists(s, &a);
 	ask_ports(s, &a);
 	ask_mounts(p, s, &a);

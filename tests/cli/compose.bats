@@ -224,3 +224,56 @@ logged() { holm compose logs --no-log-prefix web | grep -q "$1"; }
 	assert_output " Container $p-a-1  Killed"
 	holm compose -f job.yaml down
 }
+
+@test "up in the foreground: what a service writes is shown while others still wait" {
+	local p=$COMPOSE_PROJECT_NAME pid
+	cat > slow.yaml <<- 'END'
+		services:
+		  first: {image: "debian:12", init: true, command: sh -c "echo one; exec sleep 1000", healthcheck: {test: test -e /go, interval: 200ms, retries: 1000}}
+		  quiet: {image: "debian:12", init: true, command: sh -c "echo silence; exec sleep 1000", attach: false}
+		  second: {image: "debian:12", init: true, command: sh -c "echo two; exec sleep 1000", depends_on: {first: {condition: service_healthy}, quiet: {condition: service_started}}}
+	END
+	"$HOLM" compose -f slow.yaml up > out 2>&1 3>&- &
+	pid=$!
+	eventually grep -q "^$p-first-1   | one" out
+	[ "$(grep -c "$p-second-1  Started" out)" -eq 0 ]
+	holm compose -f slow.yaml exec first touch /go
+	eventually grep -q "^$p-second-1  | two" out
+	kill -INT $pid
+	wait $pid || true
+	cat out
+	[ "$(grep -c '| one' out)" -eq 1 ]
+	grep -q "$p-quiet-1 exited with code" out
+	[ "$(grep -c silence out)" -eq 0 ]
+	holm compose -f slow.yaml down
+}
+
+@test "up in the foreground: a dependency that fails is shown, and what runs goes on" {
+	local p=$COMPOSE_PROJECT_NAME
+	printf 'services:\n  stays: {image: "debian:12", init: true, command: sleep 1000}\n  job: {image: "debian:12", command: sh -c "echo why; exit 4", depends_on: [stays]}\n  after: {image: "debian:12", command: "true", depends_on: {job: {condition: service_completed_successfully}}}\n' > fails.yaml
+	run holm compose -f fails.yaml up
+	assert_status 1
+	assert_match "$p-job-1    | why"
+	assert_match "after waits for job: .*-job-1 has ended with status 4"
+	[ "$(holm compose -f fails.yaml ps --services)" = stays ]
+	holm compose -f fails.yaml down
+}
+
+@test "up --abort-on-container-exit: what was to end well first does not stop the others" {
+	local p=$COMPOSE_PROJECT_NAME
+	cat > once.yaml <<- 'END'
+		services:
+		  migrate: {image: "debian:12", command: echo migrated}
+		  web: {image: "debian:12", init: true, command: sh -c "sleep 1; echo served; exit 5", depends_on: {migrate: {condition: service_completed_successfully}}}
+		  other: {image: "debian:12", init: true, command: sleep 1000, depends_on: {migrate: {condition: service_completed_successfully}}}
+	END
+	run holm compose -f once.yaml up --abort-on-container-exit
+	assert_status 5
+	assert_match "$p-migrate-1  | migrated"
+	assert_match "$p-web-1      | served"
+	assert_match "$p-other-1 exited with code 143"
+	run holm compose -f once.yaml up --exit-code-from migrate
+	assert_status 0
+	assert_match "Container $p-other-1  Stopped"
+	holm compose -f once.yaml down
+}
