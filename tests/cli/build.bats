@@ -30,15 +30,15 @@ in_image() {
 @test "a no-change rebuild runs nothing and gives the same image" {
 	dockerfile <<- 'END'
 		FROM small
-		WORKDIR /work
-		COPY a /work/
+		WORKDIR /srv/app
+		COPY a /srv/app/
 		RUN cat a > b && cat /proc/sys/kernel/random/uuid > now
 		ENV X=1
 	END
 	echo one > "$context/a"
 	run -0 holm build -t cached:1 "$context"
 	first=${lines[-1]}
-	now=$(in_image cached:1 cat /work/now)
+	now=$(in_image cached:1 cat /srv/app/now)
 	# Times do not count.
 	touch "$context/a"
 	run -0 holm build -t cached:1 "$context"
@@ -50,7 +50,7 @@ in_image() {
 	touch -r "$BATS_TEST_TMPDIR/time" "$context/a"
 	run -0 holm build -t cached:1 "$context"
 	[ "${lines[-1]}" != "$first" ]
-	[ "$(in_image cached:1 cat /work/b)" = two ]
+	[ "$(in_image cached:1 cat /srv/app/b)" = two ]
 	# So does a mode.
 	run -0 holm build -q "$context"
 	second=$output
@@ -58,7 +58,7 @@ in_image() {
 	run -0 holm build -q "$context"
 	[ "$output" != "$second" ]
 	run -0 holm build -q --no-cache -t cached:1 "$context"
-	[ "$(in_image cached:1 cat /work/now)" != "$now" ]
+	[ "$(in_image cached:1 cat /srv/app/now)" != "$now" ]
 }
 
 @test "what only changes the configuration runs no RUN again; an ARG does where it is declared" {
