@@ -146,6 +146,28 @@ int parse_duration(const char *s, int64_t *ret)
 	return 0;
 }
 
+static int hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c = (char)tolower((unsigned char)c);
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+void percent_decode(const char *s, size_t len, struct buf *out)
+{
+	for (size_t i = 0; i < len; i++) {
+		int high = s[i] == '%' && i + 2 < len ? hex_value(s[i + 1]) : -1;
+		int low = high >= 0 ? hex_value(s[i + 2]) : -1;
+		if (high >= 0 && low >= 0) {
+			buf_addc(out, (char)(high << 4 | low));
+			i += 2;
+		} else {
+			buf_addc(out, s[i]);
+		}
+	}
+}
+
 static char *ring(void)
 {
 	static _Thread_local char bufs[4][48];

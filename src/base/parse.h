@@ -3,6 +3,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/buf.h"
+
 int parse_u64(const char *s, uint64_t max, uint64_t *ret);
 int parse_i64(const char *s, int64_t min, int64_t max, int64_t *ret);
 int parse_double(const char *s, double *ret);
@@ -11,6 +13,9 @@ int parse_bool(const char *s, bool *ret); /* true false 1 0 yes no on off */
 int parse_size(const char *s, int64_t *ret);
 /* Nanoseconds: Go's form, 300ms, 1.5s, 2h45m; a bare number only when it is 0. */
 int parse_duration(const char *s, int64_t *ret);
+
+/* Appends with every "%41" as the byte that it stands for; a percent sign that stands for none stays. */
+void percent_decode(const char *s, size_t len, struct buf *out);
 
 /* The other way, into a static thread-local buffer good until the next 4 calls: "1.5MiB", "3 minutes". */
 const char *format_size(uint64_t bytes);

@@ -218,29 +218,6 @@ static int decode_base64(const char *s, size_t len, struct buf *out)
 	return 0;
 }
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (tolower(c) >= 'a' && tolower(c) <= 'f')
-		return tolower(c) - 'a' + 10;
-	return -1;
-}
-
-static void decode_percent(const char *s, size_t len, struct buf *out)
-{
-	for (size_t i = 0; i < len; i++) {
-		int high = s[i] == '%' && i + 2 < len ? hex_value(s[i + 1]) : -1;
-		int low = high >= 0 ? hex_value(s[i + 2]) : -1;
-		if (high >= 0 && low >= 0) {
-			buf_addc(out, (char)(high << 4 | low));
-			i += 2;
-		} else {
-			buf_addc(out, s[i]);
-		}
-	}
-}
-
 static int add_xattr(struct tar_pax *pax, const char *name, size_t name_len, const void *value,
 	size_t len, struct err *err)
 {
@@ -280,7 +257,7 @@ static int set_xattr(struct tar_pax *pax, const struct record *r, bool *found, s
 	*found = r->key_len > skip && memcmp(r->key, libarchive, skip) == 0;
 	if (!*found)
 		return 0;
-	decode_percent(r->key + skip, r->key_len - skip, &name);
+	percent_decode(r->key + skip, r->key_len - skip, &name);
 	if (decode_base64(r->value, r->value_len, &value) < 0)
 		return err_set(
 			err, EINVAL, "pax record '%.*s' is not base64", (int)r->key_len, r->key);

@@ -415,6 +415,17 @@ static void trimming_takes_only_what_is_free(void **state)
 		assert_int_equal(here[i], 'h');
 }
 
+static void percents_are_decoded(void **state)
+{
+	static const char text[] = "a%20b%5b%zz%4%";
+	cleanup(buf_free) struct buf out = { 0 };
+
+	percent_decode(text, sizeof(text) - 1, &out);
+	assert_string_equal(out.data, "a b[%zz%4%");
+	percent_decode("%41", 2, &out); /* no further than it was told */
+	assert_string_equal(out.data, "a b[%zz%4%%4");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -432,6 +443,7 @@ int main(void)
 		cmocka_unit_test(loops_tell_when_they_rest),
 		cmocka_unit_test(trimming_takes_only_what_is_free),
 		cmocka_unit_test(suggestions),
+		cmocka_unit_test(percents_are_decoded),
 		cmocka_unit_test(times_with_zones_and_limits),
 		cmocka_unit_test(times_are_the_calendar_s),
 		cmocka_unit_test(database_settles),
