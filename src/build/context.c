@@ -20,12 +20,17 @@
 #define MAX_DOCKERFILE (4u << 20)
 #define IMAGE_CONTEXT "docker-image://"
 
+struct layer_options context_unpacking(void)
+{
+	return (struct layer_options){ .plain = true,
+		.unprivileged = geteuid() != 0 || rootless(),
+		.one_owner = geteuid() != 0 || rootless_single_id() };
+}
+
 /* Standard input is a tar, or, as `build - < Dockerfile`, the Dockerfile of an empty context. */
 static int unpack_stdin(struct build *b, const char *dir, struct err *err)
 {
-	const struct layer_options options = { .plain = true,
-		.unprivileged = geteuid() != 0 || rootless(),
-		.one_owner = geteuid() != 0 || rootless_single_id() };
+	const struct layer_options options = context_unpacking();
 	cleanup(free) char *spool = xasprintf("%s/stdin", image_maker_path(b->maker));
 	cleanup(fd_close) int fd = open(spool, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	cleanup(free) char *file = xasprintf("%s/Dockerfile", dir);

@@ -4,7 +4,7 @@
  *	build.c      the whole: what is needed, threads, the end
  *	stages.c     instructions into stages, and what these need of each other
  *	step.c       one step: its key, the cache, what it changes in the configuration
- *	step_copy.c  COPY and ADD
+ *	step_copy.c  COPY and ADD; step_add.c what only ADD does
  *	step_run.c   RUN, by the engine; run_mounts.c its --mount
  *	context.c    the context, and others by name
  *	export.c     what comes out, other than an image
@@ -19,6 +19,7 @@
 #include "build/dockerfile.h"
 #include "build/files.h"
 #include "image/commit.h"
+#include "image/layer.h"
 #include "image/layer_cache.h"
 #include "image/platform.h"
 
@@ -162,7 +163,20 @@ int origin_open(struct stage *stage, const char *from, struct origin *ret, struc
 void origin_clear(struct origin *o);
 DEFINE_CLEANUP_OBJECT(origin_clear, struct origin);
 
+/* step_add.c */
+/* Whether a source of ADD is no file of the context. */
+bool add_is_url(const char *source);
+/* What it is called: "a b.txt" of http://host/dir/a%20b.txt?x. The caller frees. */
+int add_url_name(const char *url, char **ret, struct err *err);
+/* Into a new file, which only its owner may read (Docker). checksum: or NULL. */
+int add_fetch(const char *url, const char *path, const char *checksum, struct err *err);
+/* 1: file `i` was an archive; what it holds is in the root's directory `into`, and it is out of the set. 0: it is none. */
+int add_unpack(struct build *b, struct file_set *set, size_t i, int root, const char *into,
+	const struct file_copy *how, struct err *err);
+
 /* context.c */
+/* How archives are unpacked that are no layers. */
+struct layer_options context_unpacking(void);
 /* The build's own context, or another one by its name. Its files stay until the build ends. */
 int context_open(struct build *b, const char *name, struct context **ret, struct err *err);
 /* The Dockerfile's text. */

@@ -15,15 +15,17 @@
 #include "build/expand.h"
 #include "build/internal.h"
 #include "image/layer.h"
-#include "rootless/rootless.h"
 
 struct copy {
 	struct step *p;
 	bool is_add, link;
-	char **sources; /* patterns in the origin */
-	char **inlined; /* names of heredocs, files in inline_dir */
+	bool unpack, unpack_fetched; /* archives of the origin, and those that URLs give */
+	char **sources;              /* patterns in the origin */
+	char **urls;
+	char **inlined; /* map: a file in inline_dir, what it is called: heredocs, and what URLs give */
 	char *destination;
-	char *chown, *chmod;
+	char *chown, *chmod, *checksum;
+	char **excluded; /* patterns, and what they mean: */
 	struct ignore exclude;
 	struct origin origin;
 	char *inline_dir;
@@ -35,10 +37,13 @@ struct copy {
 static void copy_clear(struct copy *c)
 {
 	strv_free(c->sources);
+	strv_free(c->urls);
 	strv_free(c->inlined);
 	free(c->destination);
 	free(c->chown);
 	free(c->chmod);
+	free(c->checksum);
+	strv_free(c->excluded);
 	free(c->inline_dir);
 	ignore_clear(&c->exclude);
 	origin_clear(&c->origin);
@@ -63,9 +68,26 @@ static const struct dockerfile_heredoc *heredoc_of(
 	return NULL;
 }
 
-static int inline_file(struct copy *c, const struct dockerfile_heredoc *h, struct err *err)
+/* A path for a file that comes from elsewhere, and is called `name` where it goes. */
+static int inline_path(struct copy *c, const char *name, char **ret, struct err *err)
 {
 	struct build *b = c->p->stage->build;
+	cleanup(free) char *file = xasprintf("%zu", strv_len(c->inlined) / 2);
+
+	if (!c->inline_dir) {
+		cleanup(free) char *dir = build_name(b, "h");
+		c->inline_dir = xasprintf("%s/%s", image_maker_path(b->maker), dir);
+		if (mkdir(c->inline_dir, 0755) < 0)
+			return err_errno(err, "make '%s'", c->inline_dir);
+	}
+	strv_add(&c->inlined, file);
+	strv_add(&c->inlined, name);
+	*ret = xasprintf("%s/%s", c->inline_dir, file);
+	return 0;
+}
+
+static int inline_file(struct copy *c, const struct dockerfile_heredoc *h, struct err *err)
+{
 	cleanup(free) char *text = NULL, *path = NULL;
 	int r;
 
@@ -77,19 +99,12 @@ static int inline_file(struct copy *c, const struct dockerfile_heredoc *h, struc
 		if (r < 0)
 			return r;
 	}
-	if (!c->inline_dir) {
-		cleanup(free) char *name = build_name(b, "h");
-		c->inline_dir = xasprintf("%s/%s", image_maker_path(b->maker), name);
-		if (mkdir(c->inline_dir, 0755) < 0)
-			return err_errno(err, "make '%s'", c->inline_dir);
-	}
-	path = xasprintf("%s/%s", c->inline_dir, h->name);
+	r = inline_path(c, h->name, &path, err);
+	if (r < 0)
+		return r;
 	r = file_write(
 		AT_FDCWD, path, text ? text : h->text, strlen(text ? text : h->text), 0644, 0);
-	if (r < 0)
-		return err_code(err, r, "write '%s'", path);
-	strv_add(&c->inlined, h->name);
-	return 0;
+	return r < 0 ? err_code(err, r, "write '%s'", path) : 0;
 }
 
 static int take_word(struct copy *c, const char *word, bool exec, bool last, struct err *err)
@@ -106,7 +121,7 @@ static int take_word(struct copy *c, const char *word, bool exec, bool last, str
 	if (last)
 		c->destination = take(value);
 	else
-		strv_add(&c->sources, value);
+		strv_add(c->is_add && add_is_url(value) ? &c->urls : &c->sources, value);
 	return 0;
 }
 
@@ -133,6 +148,8 @@ static int read_words(struct copy *c, struct err *err)
 		return err_set(err, EINVAL, "expected sources and a destination");
 	for (size_t i = 0; r == 0 && i < n; i++)
 		r = take_word(c, words[i], s->exec, i + 1 == n, err);
+	if (r == 0 && c->checksum && (n != 2 || !c->urls))
+		return err_set(err, EINVAL, "--checksum is that of one URL");
 	return r;
 }
 
@@ -175,29 +192,37 @@ static bool flag_on(const struct step *p, const char *name)
 	return value && (!*value || parse_bool(value, &on) < 0 || on);
 }
 
+static int read_mode(struct copy *c, struct err *err)
+{
+	uint64_t mode = *c->chmod ? 0 : UINT64_MAX;
+
+	for (const char *d = c->chmod; *d && mode <= 07777; d++)
+		mode = *d < '0' || *d > '7' ? UINT64_MAX : 8 * mode + (uint64_t)(*d - '0');
+	if (mode > 07777)
+		return err_set(
+			err, EINVAL, "--chmod '%s': expected an octal mode, such as 755", c->chmod);
+	c->how.set_mode = true;
+	c->how.mode = (mode_t)mode;
+	return 0;
+}
+
 static int read_flags(struct copy *c, struct err *err)
 {
 	int r = expand_flag(c, "chown", &c->chown, err);
 
 	if (r == 0)
 		r = expand_flag(c, "chmod", &c->chmod, err);
+	if (r == 0 && c->chmod)
+		r = read_mode(c, err);
+	if (r == 0)
+		r = expand_flag(c, "checksum", &c->checksum, err);
 	if (r < 0)
 		return r;
-	if (c->chmod) {
-		uint64_t mode = 0;
-		for (const char *d = c->chmod; *d; d++) {
-			if (*d < '0' || *d > '7' || mode > 07777)
-				return err_set(err, EINVAL,
-					"--chmod '%s': expected an octal mode, such as 755",
-					c->chmod);
-			mode = 8 * mode + (uint64_t)(*d - '0');
-		}
-		if (!*c->chmod || mode > 07777)
-			return err_set(
-				err, EINVAL, "--chmod '%s': expected an octal mode", c->chmod);
-		c->how.set_mode = true;
-		c->how.mode = (mode_t)mode;
-	}
+	if (c->checksum && !digest_valid(c->checksum))
+		return err_set(err, EINVAL, "--checksum '%s': expected sha256: and 64 digits",
+			c->checksum);
+	c->unpack_fetched = flag_on(c->p, "unpack");
+	c->unpack = c->is_add && (c->unpack_fetched || !dockerfile_flag(c->p->s, "unpack"));
 	strv_foreach (flag, c->p->s->flags) {
 		cleanup(free) char *pattern = NULL;
 		if (strncmp(*flag, "--exclude=", 10) != 0)
@@ -206,6 +231,7 @@ static int read_flags(struct copy *c, struct err *err)
 		if (r < 0)
 			return r;
 		ignore_add(&c->exclude, pattern);
+		strv_add(&c->excluded, pattern);
 	}
 	/* Names of users are those of the files below. */
 	c->link = flag_on(c->p, "link") &&
@@ -213,11 +239,40 @@ static int read_flags(struct copy *c, struct err *err)
 	return 0;
 }
 
-static bool is_url(const char *s)
+static int fetch_all(struct copy *c, struct err *err)
 {
-	return strncmp(s, "http://", 7) == 0 || strncmp(s, "https://", 8) == 0 ||
-	       strncmp(s, "git@", 4) == 0 || strncmp(s, "git://", 6) == 0 ||
-	       strncmp(s, "ssh://", 6) == 0;
+	int r = 0;
+
+	strv_foreach (url, c->urls) {
+		cleanup(free) char *name = NULL, *path = NULL;
+		if (r == 0)
+			r = add_url_name(*url, &name, err);
+		if (r == 0)
+			r = inline_path(c, name, &path, err);
+		if (r == 0)
+			r = add_fetch(*url, path, c->checksum, err);
+	}
+	return r;
+}
+
+static int collect_inlined(struct copy *c, struct err *err)
+{
+	static const struct file_options plain;
+	int r = 0;
+
+	if (!c->inlined)
+		return 0;
+	c->inline_root = open(c->inline_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (c->inline_root < 0)
+		return err_errno(err, "open '%s'", c->inline_dir);
+	c->inline_files.root = c->inline_root;
+	map_foreach (kv, c->inlined) {
+		if (r == 0)
+			r = files_add(&c->inline_files, kv[0], &plain, err);
+		if (r == 0)
+			str_replace(&c->inline_files.items[c->inline_files.n - 1].to, kv[1]);
+	}
+	return r;
 }
 
 static int collect(struct copy *c, struct err *err)
@@ -225,26 +280,15 @@ static int collect(struct copy *c, struct err *err)
 	const struct file_options how = { .ignore = c->origin.ignore,
 		.exclude = c->exclude.n ? &c->exclude : NULL,
 		.parents = flag_on(c->p, "parents") };
-	static const struct file_options plain;
-	int r = 0;
+	int r = fetch_all(c, err);
 
 	c->files.root = c->origin.root;
-	strv_foreach (source, c->sources) {
-		if (r == 0 && c->is_add && is_url(*source))
-			r = err_set(err, ENOTSUP, "'%s': ADD of URLs is not supported", *source);
+	strv_foreach (source, c->sources)
 		if (r == 0)
 			r = files_add(&c->files, *source, &how, err);
-	}
-	if (r == 0 && c->inlined) {
-		c->inline_root = open(c->inline_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (c->inline_root < 0)
-			return err_errno(err, "open '%s'", c->inline_dir);
-		c->inline_files.root = c->inline_root;
-	}
-	strv_foreach (name, c->inlined)
-		if (r == 0)
-			r = files_add(&c->inline_files, *name, &plain, err);
-	if (r == 0 && strv_len(c->sources) + strv_len(c->inlined) > 1) {
+	if (r == 0)
+		r = collect_inlined(c, err);
+	if (r == 0 && strv_len(c->sources) + strv_len(c->inlined) / 2 > 1) {
 		if (*c->destination && c->destination[strlen(c->destination) - 1] != '/')
 			return err_set(err, EINVAL,
 				"with several sources the destination is a directory: '%s/'",
@@ -263,11 +307,15 @@ static int add_key(struct copy *c, bool contents, struct err *err)
 	key_text(&p->key, c->destination);
 	key_text(&p->key, c->chown);
 	key_text(&p->key, c->chmod);
+	key_text(&p->key, c->unpack ? "unpack" : NULL);
+	key_text(&p->key, c->unpack_fetched ? "unpack" : NULL);
 	if (!contents) {
 		key_text(&p->key, "from");
 		key_text(&p->key, c->origin.key);
 		key_strv(&p->key, p->s->flags);
+		key_strv(&p->key, c->excluded);
 		key_strv(&p->key, c->sources);
+		key_strv(&p->key, c->urls);
 	} else {
 		r = files_digest(
 			&c->files, c->origin.keep_owner && !c->chown, &store, &p->key, err);
@@ -289,85 +337,38 @@ static int resolve_owner(struct copy *c, struct err *err)
 	return r < 0 ? err_wrap(err, "--chown") : 0;
 }
 
-/* Unpacks what is an archive into the destination, and takes it out of the set. */
-static int unpack(struct copy *c, size_t i, int root, struct err *err)
+/* Takes archives that were named themselves, not those in a directory, out of the set. */
+static int unpack_all(struct copy *c, struct file_set *set, int root, struct err *err)
 {
-	const struct layer_options options = { .plain = true,
-		.unprivileged = geteuid() != 0 || rootless(),
-		.one_owner = geteuid() != 0 || rootless_single_id() };
-	static const struct file_options plain;
-	struct build *b = c->p->stage->build;
-	struct file_entry *e = &c->files.items[i];
-	cleanup(files_clear) struct file_set unpacked = { .root = -1 };
-	cleanup(fd_close) int fd = files_open(&c->files, e, O_RDONLY), dirfd = -1;
-	cleanup(free) char *name = build_name(b, "a"), *into = NULL,
-			   *dir = xasprintf("%s/%s", image_maker_path(b->maker), name);
+	cleanup(free) char *into = xasprintf("%s/", c->destination);
 	struct file_copy how = c->how;
-	struct layer_result result = { 0 };
-	uint8_t start[512];
-	ssize_t n = fd < 0 ? fd : pread(fd, start, sizeof(start), 0);
-	enum archive_kind kind;
-	struct err why = { 0 };
-	int r;
 
-	if (n < 0)
-		return err_code(err, (int)n, "read '%s'", e->from);
-	kind = archive_kind(start, (size_t)n);
-	if (kind == ARCHIVE_NONE)
-		return 0;
-	if (kind == ARCHIVE_OTHER)
-		return err_set(err, ENOTSUP,
-			"'%s' is compressed by xz or bzip2, which ADD cannot unpack here: use gzip or zstd",
-			e->from);
-	if (mkdir(dir, 0755) < 0)
-		return err_errno(err, "make '%s'", dir);
-	r = layer_unpack(fd, -1, dir, &options, &result, &why);
-	/* What is compressed need not be a tar. */
-	if (r < 0 && kind == ARCHIVE_COMPRESSED && rmdir(dir) == 0)
-		return 0;
-	if (r < 0) {
-		if (err)
-			*err = why;
-		return err_wrap(err, "'%s'", e->from);
-	}
-	dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dirfd < 0)
-		return err_errno(err, "open '%s'", dir);
-	unpacked.root = dirfd;
-	r = files_add(&unpacked, ".", &plain, err);
 	how.keep_owner = !c->chown;
-	into = xasprintf("%s/", c->destination);
-	if (r == 0)
-		r = files_copy(&unpacked, root, into, &how, err);
-	free(e->from);
-	free(e->to);
-	memmove(e, e + 1, (c->files.n - i - 1) * sizeof(*e));
-	c->files.n--;
-	return r < 0 ? r : 1;
+	for (size_t i = 0; i < set->n;) {
+		const struct file_entry *e = &set->items[i];
+		int r = S_ISREG(e->st.st_mode) && e->top
+				? add_unpack(c->p->stage->build, set, i, root, into, &how, err)
+				: 0;
+		if (r < 0)
+			return r;
+		i += r == 0;
+	}
+	return 0;
 }
 
 static int copy_all(struct copy *c, int root, struct err *err)
 {
-	int r = 0;
-
-	/* Only files that were named themselves: not those in a directory. */
-	for (size_t i = 0; c->is_add && r >= 0 && i < c->files.n;) {
-		const struct file_entry *e = &c->files.items[i];
-		r = S_ISREG(e->st.st_mode) && e->top ? unpack(c, i, root, err) : 0;
-		i += r == 0;
-	}
-	if (r < 0)
-		return r;
-	if (c->files.n) {
-		r = files_copy(&c->files, root, c->destination, &c->how, err);
-		if (r < 0)
-			return r;
-	}
 	struct file_copy inline_how = c->how;
+	int r = c->unpack ? unpack_all(c, &c->files, root, err) : 0;
+
+	if (r == 0 && c->unpack_fetched)
+		r = unpack_all(c, &c->inline_files, root, err);
+	if (r == 0 && c->files.n)
+		r = files_copy(&c->files, root, c->destination, &c->how, err);
 	inline_how.keep_owner = false;
-	return c->inline_files.n
-		       ? files_copy(&c->inline_files, root, c->destination, &inline_how, err)
-		       : 0;
+	if (r == 0 && c->inline_files.n)
+		r = files_copy(&c->inline_files, root, c->destination, &inline_how, err);
+	return r;
 }
 
 static int make(struct copy *c, struct err *err)
@@ -455,6 +456,9 @@ int step_copy(struct step *p, struct err *err)
 		r = origin_open(p->stage, dockerfile_flag(p->s, "from"), &c.origin, err);
 	if (r < 0)
 		return r;
+	/* What has the checksum needs not be fetched to be known. */
+	if (c.checksum)
+		memcpy(c.origin.key, c.checksum, sizeof(c.origin.key));
 	memcpy(before, p->stage->key, sizeof(before));
 	if (c.link) { /* a layer that is the same upon all others */
 		hash_init(&p->key);

@@ -50,7 +50,10 @@ struct image_push {
 int image_push(struct db *db, const char *reference, const struct image_push *how,
 	char digest[DIGEST_LEN + 1], struct err *err);
 
-/* What is at a URL, into fd; checksum: "sha256:..." or NULL. -EFBIG beyond max bytes. */
+/*
+ * What is at a URL, into fd, an empty file, whose time becomes that of Last-Modified, or 1970 when the server says
+ * none. checksum: "sha256:..." or NULL. -EFBIG beyond max bytes.
+ */
 int image_fetch_url(const char *url, int fd, int64_t max, const char *checksum, struct err *err);
 
 /* `login`: checks the name and the password with the registry, and keeps them. *ret_plain: in a file, readable. */

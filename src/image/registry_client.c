@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -558,6 +559,18 @@ static int write_url(void *data, long status, const void *bytes, size_t len, str
 	return r < 0 ? err_code(err, r, "write") : 0;
 }
 
+/* When it was last changed there, in no zone but GMT (RFC 9110, 5.6.7). */
+static void set_time(int fd, const struct http_response *response)
+{
+	cleanup(free) char *text = http_header(response, "Last-Modified");
+	struct tm tm = { 0 };
+	struct timespec t = { 0 };
+
+	if (text && strptime(text, "%a, %d %b %Y %H:%M:%S GMT", &tm))
+		t.tv_sec = timegm(&tm);
+	futimens(fd, (const struct timespec[]){ t, t });
+}
+
 /* Unlike a registry, a URL from a Dockerfile may be plain, and may lead from plain to TLS. */
 int registry_fetch_url(const char *url, int fd, int64_t max, struct err *err)
 {
@@ -580,5 +593,8 @@ int registry_fetch_url(const char *url, int fd, int64_t max, struct err *err)
 	code = http_open(&h, err);
 	if (code == 0)
 		code = registry_request(r, h, url, &q, &response, err);
-	return code < 0 ? err_wrap(err, "get '%.200s'", url) : 0;
+	if (code < 0)
+		return err_wrap(err, "get '%.200s'", url);
+	set_time(fd, &response);
+	return 0;
 }

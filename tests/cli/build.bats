@@ -227,6 +227,116 @@ in_image() {
 	[ "$(in_image named cat /f)" = other ]
 }
 
+# serve DIRECTORY: over HTTP at $SERVED, which $SERVER_PID ends; the requests are in $BATS_TEST_TMPDIR/requests.
+serve() {
+	python3 -u -m http.server 0 --bind 127.0.0.1 --directory "$1" > "$BATS_TEST_TMPDIR/server" \
+		2> "$BATS_TEST_TMPDIR/requests" 3>&- &
+	SERVER_PID=$!
+	eventually grep -q ' port ' "$BATS_TEST_TMPDIR/server"
+	SERVED=http://127.0.0.1:$(sed 's/.* port \([0-9]*\).*/\1/' "$BATS_TEST_TMPDIR/server")
+}
+
+teardown() {
+	[ -z "${SERVER_PID:-}" ] || kill "$SERVER_PID"
+}
+
+requests() {
+	grep -c '"GET ' "$BATS_TEST_TMPDIR/requests" || true
+}
+
+@test "ADD of URLs: names, modes, times, archives only with --unpack; again when they change" {
+	local files=$BATS_TEST_TMPDIR/files
+	mkdir "$files"
+	echo one > "$files/a [b].txt"
+	touch -d @1000000000 "$files/a [b].txt"
+	echo in > "$BATS_TEST_TMPDIR/in"
+	tar -C "$BATS_TEST_TMPDIR" -czf "$files/t.tgz" in
+	serve "$files"
+	dockerfile <<- END
+		FROM small
+		ARG AT
+		ADD \${AT}/a%20%5Bb%5D.txt?x=/y#z /d/
+		ADD --chmod=644 $SERVED/t.tgz /renamed
+		ADD --unpack $SERVED/t.tgz /unpacked/
+		ADD local $SERVED/t.tgz <<X /all/
+		text
+		X
+	END
+	echo local > "$context/local"
+	run -0 holm build -q -t fetched --build-arg "AT=$SERVED" "$context"
+	first=$output
+	in_image fetched stat -c '%a %u %Y %n' "/d/a [b].txt" /renamed | diff - <(
+		echo "600 0 1000000000 /d/a [b].txt"
+		echo "644 0 $(stat -c %Y "$files/t.tgz") /renamed"
+	)
+	[ "$(in_image fetched sh -c 'cat /unpacked/* /all/X /all/local; ls /all /unpacked' | xargs)" = \
+		"in text local /all: X local t.tgz /unpacked: in" ]
+	run -0 holm build -q --build-arg "AT=$SERVED" "$context"
+	[ "$output" = "$first" ]
+	echo two > "$files/a [b].txt"
+	run -0 holm build -q -t fetched --build-arg "AT=$SERVED" "$context"
+	[ "$(in_image fetched cat "/d/a [b].txt")" = two ]
+}
+
+@test "ADD --checksum: what is known is not fetched, what is another file is refused; so is what is no file" {
+	local files=$BATS_TEST_TMPDIR/files sum text what
+	mkdir "$files"
+	echo one > "$files/a"
+	sum=sha256:$(sha256sum < "$files/a" | cut -d' ' -f1)
+	serve "$files"
+	printf 'FROM small\nARG SUM\nADD --checksum=$SUM %s/a /\n' "$SERVED" | dockerfile
+	run -0 holm build -q -t checked --build-arg "SUM=$sum" "$context"
+	[ "$(in_image checked cat /a)" = one ]
+	[ "$(requests)" -eq 1 ]
+	run -0 holm build -q --build-arg "SUM=$sum" "$context"
+	[ "$(requests)" -eq 1 ]
+	run -1 holm build -q --build-arg "SUM=sha256:$(printf %064d 0)" "$context"
+	[[ $output = *"Dockerfile:3: "*"is another file: expected sha256:"*", got $sum"* ]]
+	echo two > "$files/a"
+	run -1 holm build -q --no-cache --build-arg "SUM=$sum" "$context"
+	[[ $output = *"is another file"* ]]
+	while IFS='|' read -r text what; do
+		printf 'FROM small\n%s\n' "$text" | dockerfile
+		run -1 holm build -q "$context"
+		[[ $output = *"Dockerfile:2: "*"$what"* ]] || { echo "$text: $output"; false; }
+	done <<- END
+		ADD --checksum=sha256:1 $SERVED/a /|expected sha256: and 64 digits
+		ADD --checksum=$sum $SERVED/a $SERVED/a /|--checksum is that of one URL
+		ADD --checksum=$sum Dockerfile /|--checksum is that of one URL
+		ADD $SERVED/missing /|no such thing
+		ADD $SERVED/ /|does not end with a file's name
+		ADD $SERVED /|does not end with a file's name
+		ADD $SERVED/a/..%2f.. /|does not end with a file's name
+		ADD $SERVED/a/x.git#main /|git repositories is not supported
+		ADD git@host:a/x /|git repositories is not supported
+		COPY $SERVED/a /|is not there
+	END
+}
+
+@test "what is left out, and what is unpacked, is part of a step's key" {
+	echo a > "$context/a"
+	echo b > "$context/b"
+	tar -C "$context" -cf "$context/t.tar" a
+	for value in a b; do
+		dockerfile <<- 'END'
+			FROM small AS files
+			COPY a b /d/
+			FROM small
+			ARG WITHOUT
+			COPY --from=files --exclude=$WITHOUT /d /d
+		END
+		run -0 holm build -q -t without:$value --build-arg WITHOUT=$value "$context"
+	done
+	[ "$(in_image without:a ls /d)" = b ]
+	[ "$(in_image without:b ls /d)" = a ]
+	for step in "COPY --link" "ADD --link" "ADD --link --unpack=false"; do
+		printf 'FROM small\n%s t.tar /d/\n' "$step" | dockerfile
+		run -0 holm build -q -t linked "$context"
+		run -0 in_image linked ls /d
+		[ "$step: $output" = "$step: $([ "$step" = "ADD --link" ] && echo a || echo t.tar)" ]
+	done
+}
+
 @test "no link leads out of the context or the image" {
 	dockerfile <<- 'END'
 		FROM small
