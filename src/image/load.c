@@ -10,13 +10,13 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/ident.h"
+#include "base/parallel.h"
 #include "base/strv.h"
 #include "image/archive.h"
 #include "image/content.h"
@@ -55,14 +55,10 @@ struct load {
 	size_t n_layers;
 
 	/* While unpacking; the mutex guards what follows it. */
-	atomic_size_t next;
-	atomic_bool stop;
 	pthread_mutex_t mutex;
 	image_progress_fn *fn;
 	void *data;
 	uint64_t done;
-	int r;
-	struct err err;
 };
 
 static void load_clear(struct load *l)
@@ -409,48 +405,24 @@ static int unpack_one(struct load_layer *layer, struct err *err)
 	return 0;
 }
 
-static void *unpack_thread(void *data)
+static int unpack_item(void *data, size_t i, void **own, struct err *err)
 {
 	struct load *l = data;
-	struct err err = { 0 };
 
-	for (;;) {
-		size_t i = atomic_fetch_add(&l->next, 1);
-		int r;
-		if (i >= l->n_layers || atomic_load(&l->stop))
-			return NULL;
-		if (l->layers[i]->have.diff_id[0])
-			continue;
-		r = unpack_one(l->layers[i], &err);
-		if (r == 0)
-			continue;
-		atomic_store(&l->stop, true);
-		pthread_mutex_lock(&l->mutex);
-		if (l->r == 0) {
-			l->r = r;
-			l->err = err;
-		}
-		pthread_mutex_unlock(&l->mutex);
-	}
+	return l->layers[i]->have.diff_id[0] ? 0 : unpack_one(l->layers[i], err);
 }
 
 static int unpack_layers(struct load *l, struct err *err)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	size_t n = cpus < 1 ? 1 : cpus > MAX_THREADS ? MAX_THREADS : (size_t)cpus;
-	pthread_t threads[MAX_THREADS];
-	size_t started = 0;
+	struct parallel p = { .n = l->n_layers,
+		.threads = cpus < 1             ? 1
+			   : cpus > MAX_THREADS ? MAX_THREADS
+						: (size_t)cpus,
+		.work = unpack_item,
+		.data = l };
 
-	/* This thread works, too: none of the others needs to start. */
-	while (started + 1 < n && started + 1 < l->n_layers &&
-		pthread_create(&threads[started], NULL, unpack_thread, l) == 0)
-		started++;
-	unpack_thread(l);
-	for (size_t i = 0; i < started; i++)
-		pthread_join(threads[i], NULL);
-	if (l->r < 0 && err)
-		*err = l->err;
-	return l->r;
+	return parallel_run(&p, err);
 }
 
 /* Two layers of one archive may share a file, or be the same layer in two forms. */

@@ -11,8 +11,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,8 +23,10 @@
 #include "base/ident.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/parallel.h"
 #include "base/paths.h"
 #include "base/strv.h"
+#include "base/thread.h"
 #include "image/content.h"
 #include "image/oci.h"
 #include "image/platform.h"
@@ -52,11 +52,8 @@ struct pull {
 	struct image_config config;
 	struct image_new image;
 	struct layer_pull *layers;
-	atomic_size_t next;
-	atomic_bool stop;
-	pthread_mutex_t mutex; /* of the progress and what follows */
-	int failure;
-	struct err err;
+	struct parallel transfers;
+	pthread_mutex_t mutex; /* of the progress */
 };
 
 struct layer_pull {
@@ -127,7 +124,7 @@ static int receive(void *data, long status, const void *bytes, size_t len, struc
 	size_t skipped = 0;
 	int r;
 
-	if (atomic_load(&l->pull->stop))
+	if (parallel_stopped(&l->pull->transfers))
 		return err_set(err, ECANCELED, "another layer failed");
 	/* The whole of it, though only a part was asked for. */
 	if (status == 200 && l->skip) {
@@ -216,12 +213,7 @@ static int pass_on_partial(struct layer_pull *l, struct err *err)
 static void *receiver(void *data)
 {
 	struct layer_pull *l = data;
-	sigset_t pipe_signal;
 
-	/* When unpacking fails the pipe breaks. */
-	sigemptyset(&pipe_signal);
-	sigaddset(&pipe_signal, SIGPIPE);
-	pthread_sigmask(SIG_BLOCK, &pipe_signal, NULL);
 	l->failure = pass_on_partial(l, &l->err);
 	if (l->failure == 0)
 		l->failure = receive_all(l, &l->err);
@@ -268,10 +260,11 @@ static int unpack_and_receive(struct layer_pull *l, struct layer_result *result,
 	fcntl(reading, F_SETPIPE_SZ, 1 << 20);
 	l->failure = 0;
 	l->done = 0;
-	r = pthread_create(&thread, NULL, receiver, l);
-	if (r) {
+	/* With signals blocked: when unpacking fails, the pipe breaks. */
+	r = thread_start(&thread, receiver, l);
+	if (r < 0) {
 		l->pipe = fd_close(l->pipe);
-		return err_code(err, -r, "start a thread");
+		return err_code(err, r, "start a thread");
 	}
 	r = content_take_tree(l->pull->session, reading, &options, &l->content, result, err);
 	reading = fd_close(reading);
@@ -351,46 +344,36 @@ static int pull_layer_once(struct layer_pull *l, bool *ret_resumed, bool *ret_ba
 
 static int pull_layer(struct layer_pull *l, struct err *err)
 {
-	cleanup(http_close) struct http *http = NULL;
 	bool resumed = false, bad = false;
-	int r = http_open(&http, err);
+	int r = pull_layer_once(l, &resumed, &bad, err);
 
-	if (r < 0)
-		return r;
-	l->http = http;
-	r = pull_layer_once(l, &resumed, &bad, err);
 	/* The part that was there may be what is wrong. */
 	if (r < 0 && resumed && bad)
 		r = pull_layer_once(l, &resumed, &bad, err);
-	l->http = NULL;
 	if (r == 0)
 		tell(l, TRANSFER_DONE);
 	return r < 0 ? err_wrap(err, "layer %zu of %zu", l->n + 1, l->pull->manifest.layers.n) : 0;
 }
 
-static void *layer_thread(void *data)
+static int pull_item(void *data, size_t i, void **own, struct err *err)
 {
 	struct pull *p = data;
+	struct layer_pull *l = &p->layers[i];
+	struct http *http = *own;
+	int r = 0;
 
-	for (;;) {
-		size_t i = atomic_fetch_add(&p->next, 1);
-		struct err err = { 0 };
-		int r;
-		if (i >= p->manifest.layers.n || atomic_load(&p->stop))
-			return NULL;
-		if (p->layers[i].file < 0)
-			continue;
-		r = pull_layer(&p->layers[i], &err);
-		if (r == 0)
-			continue;
-		pthread_mutex_lock(&p->mutex);
-		if (p->failure == 0) {
-			p->failure = r;
-			p->err = err;
-		}
-		pthread_mutex_unlock(&p->mutex);
-		atomic_store(&p->stop, true);
-	}
+	if (l->file < 0)
+		return 0;
+	if (!http)
+		r = http_open(&http, err);
+	*own = http;
+	l->http = http;
+	return r < 0 ? r : pull_layer(l, err);
+}
+
+static void close_http(void *own)
+{
+	http_close(own);
 }
 
 static int by_digest(const void *a, const void *b)
@@ -439,23 +422,14 @@ static int lock_layers(struct pull *p, struct err *err)
 
 static int pull_layers(struct pull *p, struct err *err)
 {
-	pthread_t threads[MAX_THREADS];
-	size_t started = 0;
-
 	int r = lock_layers(p, err);
 
-	if (r < 0)
-		return r;
-	/* This thread works, too: none of the others needs to start. */
-	while (started + 1 < MAX_THREADS && started + 1 < p->manifest.layers.n &&
-		pthread_create(&threads[started], NULL, layer_thread, p) == 0)
-		started++;
-	layer_thread(p);
-	for (size_t i = 0; i < started; i++)
-		pthread_join(threads[i], NULL);
-	if (p->failure < 0 && err)
-		*err = p->err;
-	return p->failure;
+	p->transfers = (struct parallel){ .n = p->manifest.layers.n,
+		.threads = MAX_THREADS,
+		.work = pull_item,
+		.done = close_http,
+		.data = p };
+	return r < 0 ? r : parallel_run(&p->transfers, err);
 }
 
 /* The image. */

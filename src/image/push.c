@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +15,7 @@
 #include "base/alloc.h"
 #include "base/fd.h"
 #include "base/json.h"
+#include "base/parallel.h"
 #include "base/strv.h"
 #include "image/oci.h"
 #include "image/registry_client.h"
@@ -40,11 +40,7 @@ struct push {
 	char **from; /* paths of repositories of this registry that may have our blobs */
 	struct blob_push *blobs;
 	size_t n;
-	atomic_size_t next;
-	atomic_bool stop;
-	pthread_mutex_t mutex; /* of the progress and what follows */
-	int failure;
-	struct err err;
+	pthread_mutex_t mutex; /* of the progress */
 };
 
 static void push_clear(struct push *p)
@@ -171,55 +167,33 @@ static int push_blob(struct blob_push *b, struct http *h, struct err *err)
 	return 0;
 }
 
-static void fail(struct push *p, int r, const struct err *err)
-{
-	pthread_mutex_lock(&p->mutex);
-	if (p->failure == 0) {
-		p->failure = r;
-		p->err = *err;
-	}
-	pthread_mutex_unlock(&p->mutex);
-	atomic_store(&p->stop, true);
-}
-
-static void *blob_thread(void *data)
+static int push_item(void *data, size_t i, void **own, struct err *err)
 {
 	struct push *p = data;
-	cleanup(http_close) struct http *h = NULL;
-	struct err err = { 0 };
-	int r = http_open(&h, &err);
+	struct http *http = *own;
+	int r = http ? 0 : http_open(&http, err);
 
-	if (r < 0)
-		fail(p, r, &err);
-	for (;;) {
-		size_t i = atomic_fetch_add(&p->next, 1);
-		if (i >= p->n || atomic_load(&p->stop))
-			return NULL;
-		r = push_blob(&p->blobs[i], h, &err);
-		if (r == 0)
-			continue;
-		if (p->blobs[i].text)
-			err_wrap(&err, "the configuration");
-		else
-			err_wrap(&err, "layer %zu of %zu", i + 1, p->n - 1);
-		fail(p, r, &err);
-	}
+	*own = http;
+	if (r == 0)
+		r = push_blob(&p->blobs[i], http, err);
+	if (r == 0)
+		return 0;
+	return p->blobs[i].text ? err_wrap(err, "the configuration")
+				: err_wrap(err, "layer %zu of %zu", i + 1, p->n - 1);
+}
+
+static void close_http(void *own)
+{
+	http_close(own);
 }
 
 static int push_blobs(struct push *p, struct err *err)
 {
-	pthread_t threads[MAX_THREADS];
-	size_t started = 0;
+	struct parallel transfers = {
+		.n = p->n, .threads = MAX_THREADS, .work = push_item, .done = close_http, .data = p
+	};
 
-	while (started + 1 < MAX_THREADS && started + 1 < p->n &&
-		pthread_create(&threads[started], NULL, blob_thread, p) == 0)
-		started++;
-	blob_thread(p);
-	for (size_t i = 0; i < started; i++)
-		pthread_join(threads[i], NULL);
-	if (p->failure < 0 && err)
-		*err = p->err;
-	return p->failure;
+	return parallel_run(&transfers, err);
 }
 
 static int push_manifest(struct push *p, struct http *h, const char *tag,
