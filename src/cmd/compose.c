@@ -273,7 +273,8 @@ static void print_keys(const struct node *map)
 }
 
 /* Those of services that are not chosen, or the profiles of all. */
-static void print_lists(const struct compose_project *p, const struct config_options *o)
+static int print_lists(
+	const struct compose_project *p, const struct config_options *o, struct err *err)
 {
 	const struct node *all = node_get(p->root, "services");
 	cleanup(strv_free) char **seen = NULL;
@@ -287,14 +288,14 @@ static void print_lists(const struct compose_project *p, const struct config_opt
 			}
 	}
 	strv_foreach (name, p->services) {
-		const struct node *s = compose_service(p, *name);
 		cleanup(free) char *image = compose_image(p, *name);
 		char hash[65];
 		if (o->services)
 			puts(*name);
 		if (o->images)
 			puts(image);
-		compose_hash(s, hash);
+		if (o->hash && compose_hash(p, *name, hash, err) < 0)
+			return -EINVAL;
 		if (o->hash)
 			printf("%s %s\n", *name, hash);
 	}
@@ -302,6 +303,7 @@ static void print_lists(const struct compose_project *p, const struct config_opt
 		print_keys(node_get(p->root, "networks"));
 	if (o->volumes)
 		print_keys(node_get(p->root, "volumes"));
+	return 0;
 }
 
 /* What is printed can be read again: a $ is $$ in a file. */
@@ -343,14 +345,15 @@ static int run_config(struct cmd_call *call)
 	const struct config_options *o = call->options;
 	cleanup(compose_free) struct compose_project p = { 0 };
 	struct err err = { 0 };
+	int r = 0;
 
 	if (compose_project(call->args, true, &p, &err) < 0)
 		return cmd_fail(&err, 1);
 	if (o->services || o->volumes || o->networks || o->profiles || o->images || o->hash)
-		print_lists(&p, o);
-	else if (!o->quiet && print_whole(&p, o->format, &err) < 0)
-		return cmd_fail(&err, 1);
-	return 0;
+		r = print_lists(&p, o, &err);
+	else if (!o->quiet)
+		r = print_whole(&p, o->format, &err);
+	return r < 0 ? cmd_fail(&err, 1) : 0;
 }
 
 const struct cmd cmd_compose_config = {

@@ -38,8 +38,12 @@ char *compose_resource_name(const struct compose_project *p, const char *section
 char *compose_image(const struct compose_project *p, const char *service);
 /* The caller frees. */
 char *compose_container_name(const struct compose_project *p, const char *service, int64_t number);
-/* What makes a container of the service out of date when it changes. */
-void compose_hash(const struct node *service, char digest[65]);
+/* What makes a container of the service out of date when it changes; with what its env_files say. */
+int compose_hash(
+	const struct compose_project *p, const char *service, char digest[65], struct err *err);
+/* What the service's env_files and `environment` come to. The caller frees with strv_free(). */
+int compose_environment(
+	const struct compose_project *p, const char *service, char ***ret, struct err *err);
 
 /* What happens, for a person to see: "Container p-web-1", "Started". */
 typedef void compose_report_fn(const char *what, const char *did);

@@ -263,21 +263,30 @@ char *compose_container_name(const struct compose_project *p, const char *servic
 		     : xasprintf("%s-%s-%lld", p->name, service, (long long)number);
 }
 
-void compose_hash(const struct node *service, char digest[65])
+int compose_hash(
+	const struct compose_project *p, const char *service, char digest[65], struct err *err)
 {
 	static const char *const apart[] = { "depends_on", "profiles", "scale", "build",
-		"pull_policy" };
-	cleanup(json_free) json_t *j = node_json(service);
-	cleanup(free) char *text = NULL;
+		"pull_policy", "env_file" };
+	cleanup(json_free) json_t *j = node_json(compose_service(p, service));
+	cleanup(strv_free) char **env = NULL;
+	cleanup(free) char *text = NULL; /* json_dumps()' is free()'s */
 	char full[DIGEST_LEN + 1];
+	int r = compose_environment(p, service, &env, err);
 
+	if (r < 0)
+		return r;
+	if (env)
+		json_object_set_new(j, "environment", json_array());
+	strv_foreach (item, env)
+		json_array_append_new(json_object_get(j, "environment"), json_from_bytes(*item));
 	for (size_t i = 0; i < ARRAY_SIZE(apart); i++)
 		json_object_del(j, apart[i]);
 	json_object_del(json_object_get(j, "deploy"), "replicas");
 	text = json_dumps(j, JSON_SORT_KEYS | JSON_COMPACT);
 	hash_of(text, strlen(text), full);
 	memcpy(digest, digest_hex(full), 65);
-	/* json_dumps()' is free()'s. */
+	return 0;
 }
 
 static bool profile_on(const struct compose_project *p, const struct node *service)

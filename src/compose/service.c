@@ -79,10 +79,11 @@ static void ask_lists(const struct node *s, struct asked *a)
 			node_text(ulimits->items[i], "hard") ?: "-1");
 }
 
-static int ask_env(
-	const struct compose_project *p, const struct node *s, struct asked *a, struct err *err)
+int compose_environment(
+	const struct compose_project *p, const char *service, char ***ret, struct err *err)
 {
-	const struct node *files = node_get(s, "env_file");
+	const struct node *s = compose_service(p, service), *files = node_get(s, "env_file");
+	cleanup(strv_free) char **env = NULL;
 	cleanup(strv_free) char **own = node_strv(node_get(s, "environment"));
 	struct variables v = { .env = p->env };
 	int r = 0;
@@ -98,7 +99,7 @@ static int ask_env(
 		r = r < 0 ? node_err(files->items[i], err, -r, NULL, "env_file '%s': %s", path,
 				    strerror(-r))
 			  : dotenv_parse(&v, text.data ? text.data : "", text.len, path,
-				    node_text(files->items[i], "format") != NULL, &a->o.env, err);
+				    node_text(files->items[i], "format") != NULL, &env, err);
 	}
 	strv_free(v.missing);
 	strv_foreach (item, own) {
@@ -106,8 +107,10 @@ static int ask_env(
 		cleanup(free) char *full = value ? xasprintf("%s=%s", *item, value) : NULL;
 		/* A name alone takes the project's value, and is left out without one. */
 		if (full || strchr(*item, '='))
-			strv_env_set(&a->o.env, full ? full : *item);
+			strv_env_set(&env, full ? full : *item);
 	}
+	if (r == 0)
+		*ret = take(env);
 	return r;
 }
 
@@ -341,8 +344,8 @@ static void set_health(const struct node *s, struct instance_config *c)
 	c->health->retries = node_int(h, "retries", 0);
 }
 
-static void set_labels(const struct compose_project *p, const char *service, int64_t number,
-	const struct node *s, const char *image_id, struct instance_config *c)
+static int set_labels(const struct compose_project *p, const char *service, int64_t number,
+	const char *image_id, struct instance_config *c, struct err *err)
 {
 	cleanup(free) char *files = strv_join(p->files, ",");
 	char hash[65], text[24];
@@ -351,13 +354,16 @@ static void set_labels(const struct compose_project *p, const char *service, int
 	} labels[] = { { "project", p->name }, { "service", service }, { "container-number", text },
 		{ "config-hash", hash }, { "oneoff", "False" }, { "image", image_id },
 		{ "project.working_dir", p->dir }, { "project.config_files", files } };
+	int r = compose_hash(p, service, hash, err);
 
+	if (r < 0)
+		return r;
 	snprintf(text, sizeof(text), "%lld", (long long)number);
-	compose_hash(s, hash);
 	for (size_t i = 0; i < ARRAY_SIZE(labels); i++) {
 		cleanup(free) char *name = xasprintf("com.docker.compose.%s", labels[i].name);
 		map_set(&c->labels, name, labels[i].value);
 	}
+	return 0;
 }
 
 static int find_image(struct db *db, const struct compose_project *p, const char *service,
@@ -395,7 +401,7 @@ int compose_configure(struct db *db, const struct compose_project *p, const char
 	ask_restart(s, &a);
 	r = ask_plain(db, p, s, &a, err);
 	if (r == 0)
-		r = ask_env(p, s, &a, err);
+		r = compose_environment(p, service, &a.o.env, err);
 	if (r == 0)
 		r = ask_files(p, s, "configs", &a, err);
 	if (r == 0)
@@ -415,6 +421,5 @@ int compose_configure(struct db *db, const struct compose_project *p, const char
 	c->entrypoint = node_strv(node_get(s, "entrypoint"));
 	c->cmd = node_strv(node_get(s, "command"));
 	set_health(s, c);
-	set_labels(p, service, number, s, image->id, c);
-	return 0;
+	return set_labels(p, service, number, image->id, c, err);
 }

@@ -201,17 +201,23 @@ static int take_down(struct db *db, struct instance *i, int64_t timeout, bool vo
 	return r;
 }
 
-/* Whether the container is what the files say, of the image that its name means today. */
-static bool up_to_date(struct db *db, const struct compose_project *p, const char *service,
-	const struct instance *i)
+/* 1 when a container is to be made anew: it is not what the files say, or not of the image that its name means
+ * today; or 0. */
+static int outdated(struct db *db, const struct compose_project *p, const char *service,
+	const struct instance *i, const struct compose_up *how, struct err *err)
 {
 	cleanup(image_free) struct image *image = NULL;
 	char hash[65];
+	int r;
 
-	compose_hash(compose_service(p, service), hash);
-	return strcmp(hash, compose_label(i, "config-hash")) == 0 &&
-	       image_find(db, i->config.image, &image, NULL) == 0 &&
-	       strcmp(image->id, i->config.image_id) == 0;
+	if (how->no_recreate || how->force_recreate)
+		return !how->no_recreate;
+	r = compose_hash(p, service, hash, err);
+	if (r < 0)
+		return r;
+	return strcmp(hash, compose_label(i, "config-hash")) != 0 ||
+	       image_find(db, i->config.image, &image, NULL) < 0 ||
+	       strcmp(image->id, i->config.image_id) != 0;
 }
 
 /* Until a container is in the state that a condition asks for. */
@@ -301,8 +307,8 @@ static int converge(struct db *db, const struct compose_project *p, const char *
 		for (size_t i = 0; !one && i < list.n; i++)
 			if (number_of(list.items[i]) == number)
 				one = list.items[i];
-		if (one && !how->no_recreate &&
-			(how->force_recreate || !up_to_date(db, p, service, one))) {
+		r = one ? outdated(db, p, service, one, how, err) : 0;
+		if (r > 0) {
 			r = take_down(db, one, how->timeout, false, report, err);
 			one = NULL;
 		}

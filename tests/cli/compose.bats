@@ -90,6 +90,33 @@ logged() { holm compose logs --no-log-prefix web | grep -q "$1"; }
 	[ "$(holm compose -f again.yaml config)" = "$(cat again.yaml)" ]
 }
 
+@test "a container is made anew when its env_file says something else" {
+	local p=$COMPOSE_PROJECT_NAME hash
+	echo WHO=me > some.env
+	printf 'services: {a: {image: "debian:12", init: true, command: sleep 1000, env_file: some.env, environment: [TOO]}}\n' > envs.yaml
+	hash=$(holm compose -f envs.yaml config --hash)
+	holm compose -f envs.yaml up -d
+	echo '# a comment' >> some.env
+	run holm compose -f envs.yaml up -d
+	assert_output " Container $p-a-1  Running"
+	echo WHO=you > some.env
+	run holm compose -f envs.yaml up -d --no-recreate
+	assert_output " Container $p-a-1  Running"
+	run holm compose -f envs.yaml up -d
+	assert_match "$p-a-1  Removed.*$p-a-1  Started"
+	[ "$(holm compose -f envs.yaml exec a printenv WHO)" = you ]
+	[ "$(holm compose -f envs.yaml config --hash)" != "$hash" ]
+	TOO=also run holm compose -f envs.yaml up -d
+	assert_match "$p-a-1  Removed.*$p-a-1  Started"
+	rm some.env
+	run holm compose -f envs.yaml up -d
+	assert_status 1
+	assert_match "envs.yaml:1: env_file '.*some.env': No such file"
+	[ "$(holm ps -q --filter "label=com.docker.compose.project=$p" | wc -l)" -eq 1 ]
+	touch some.env
+	holm compose -f envs.yaml down
+}
+
 @test "what is wrong is said with its place" {
 	printf 'services:\n  web:\n    imag: x\n' > bad.yaml
 	run holm compose -f bad.yaml config
