@@ -26,6 +26,7 @@
 #include "image/layer.h"
 #include "image/rows.h"
 #include "image/store.h"
+#include "image/tag_log.h"
 #include "image/suite.h"
 
 static char top[64]; /* the store's root of the test */
@@ -193,6 +194,35 @@ static void test_tag(void **state)
 	assert_string_equal(moved->id, two);
 	assert_int_equal(image_tag(db, "b:1", "x@sha256:0", &err), -EINVAL);
 	assert_int_equal(image_tag(db, "nothere", "c:1", &err), -ENOENT);
+}
+
+static void test_tag_log(void **state)
+{
+	cleanup(tag_log_clear) struct tag_log log = { 0 };
+	cleanup(strv_free) char **report = NULL;
+	char one[DIGEST_LEN + 1], two[DIGEST_LEN + 1];
+	struct err err = { 0 };
+	uint64_t freed;
+
+	import_image("a:1", "one", one);
+	import_image("b:1", "two", two);
+	for (int i = 0; i < TAG_LOG_ENTRIES + 5; i++)
+		assert_int_equal(image_tag(db, i % 2 ? "b:1" : "a:1", "c:1", &err), 0);
+	assert_int_equal(tag_log_read(db, "c:1", &log, &err), 0);
+	assert_int_equal(log.n, TAG_LOG_ENTRIES);
+	assert_int_equal(log.items[log.n - 1].n, TAG_LOG_ENTRIES - 1);
+	/* It points to `one`, and has pointed to `two`: a fortnight after it left that, nothing keeps it. */
+	assert_string_equal(log.items[0].image, one);
+	assert_int_equal(image_remove(db, "b:1", false, &report, &err), 0);
+	assert_int_equal(
+		db_exec(db, "UPDATE tag_log SET until = until - 13*86400*1000000000", &err), 0);
+	assert_int_equal(image_prune_matching(db, false, NULL, NULL, &report, &freed, &err), 0);
+	image_free(find(two));
+	assert_int_equal(
+		db_exec(db, "UPDATE tag_log SET until = until - 86400*1000000000", &err), 0);
+	assert_int_equal(image_prune_matching(db, false, NULL, NULL, &report, &freed, &err), 0);
+	not_found(two, ENOENT, "no such image");
+	image_free(find("c:1"));
 }
 
 static void test_hold(void **state)
@@ -697,6 +727,7 @@ int main(void)
 		STORE_TEST(test_import_and_find),
 		STORE_TEST(test_ambiguous_prefix),
 		STORE_TEST(test_tag),
+		STORE_TEST(test_tag_log),
 		STORE_TEST(test_hold),
 		STORE_TEST(test_remove),
 		STORE_TEST(test_collect),
