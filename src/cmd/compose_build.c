@@ -29,12 +29,6 @@ static void asked_clear(struct asked *a)
 }
 DEFINE_CLEANUP_OBJECT(asked_clear, struct asked);
 
-static void set_map(const struct node *from, char ***map)
-{
-	for (size_t i = 0; from && i < from->n; i++)
-		map_set(map, from->keys[i], from->items[i]->text ?: "");
-}
-
 /* Names of the project's secrets, which are files. */
 static int ask_secrets(
 	const struct compose_project *p, const struct node *b, struct asked *a, struct err *err)
@@ -71,8 +65,8 @@ static int ask(const struct compose_project *p, const char *service, struct aske
 	strv_add_all(&a->tags, more);
 	a->args = node_strv(node_get(b, "args"));
 	a->cache_from = node_strv(node_get(b, "cache_from"));
-	set_map(node_get(b, "labels"), &a->labels);
-	set_map(node_get(b, "additional_contexts"), &a->contexts);
+	node_to_map(node_get(b, "labels"), &a->labels);
+	node_to_map(node_get(b, "additional_contexts"), &a->contexts);
 	strv_foreach (host, hosts) {
 		size_t len = strcspn(*host, "=:");
 		strv_addf(

@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/parse.h"
+#include "base/record.h"
 #include "base/strv.h"
 
 struct node *node_new(enum node_kind kind, const struct node *at)
@@ -199,6 +200,12 @@ bool node_bool(const struct node *n, const char *path)
 	if (text)
 		parse_bool(text, &v);
 	return v;
+}
+
+void node_to_map(const struct node *n, char ***map)
+{
+	for (size_t i = 0; n && i < n->n; i++)
+		map_set(map, n->keys[i], n->items[i]->text ?: "");
 }
 
 char **node_strv(const struct node *n)

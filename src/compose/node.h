@@ -55,6 +55,8 @@ struct node *node_at(const struct node *n, const char *path);
 const char *node_text(const struct node *n, const char *path);
 int64_t node_int(const struct node *n, const char *path, int64_t absent);
 bool node_bool(const struct node *n, const char *path);
+/* Adds a map of scalars to one of RECORD_MAP's form; null is "". */
+void node_to_map(const struct node *n, char ***map);
 /* A list of scalars (a scalar alone counts as one), and a map of them as NAME=VALUE, NAME alone for null;
  * the caller frees with strv_free(). */
 char **node_strv(const struct node *n);

@@ -68,18 +68,10 @@ static void set_labels(const struct compose_project *p, const char *kind, const 
 	const struct node *n, char ***labels)
 {
 	cleanup(free) char *key = xasprintf(LABEL "%s", kind);
-	const struct node *own = node_get(n, "labels");
 
-	for (size_t i = 0; own && i < own->n; i++)
-		map_set(labels, own->keys[i], own->items[i]->text ?: "");
+	node_to_map(node_get(n, "labels"), labels);
 	map_set(labels, LABEL "project", p->name);
 	map_set(labels, key, name);
-}
-
-static void set_options(const struct node *options, char ***map)
-{
-	for (size_t i = 0; options && i < options->n; i++)
-		map_set(map, options->keys[i], options->items[i]->text ?: "");
 }
 
 static void set_pools(const struct node *pools, struct network *n)
@@ -91,7 +83,7 @@ static void set_pools(const struct node *pools, struct network *n)
 		str_replace(six ? &n->subnet6 : &n->subnet4, subnet);
 		str_replace(six ? &n->gateway6 : &n->gateway4, node_text(pool, "gateway"));
 		str_replace(six ? &n->range6 : &n->range4, node_text(pool, "ip_range"));
-		set_options(node_get(pool, "aux_addresses"), &n->aux);
+		node_to_map(node_get(pool, "aux_addresses"), &n->aux);
 	}
 }
 
@@ -115,7 +107,7 @@ static int make_network(struct db *db, const struct compose_project *p, const ch
 	n->ipv6 = node_bool(node, "enable_ipv6");
 	n->internal = node_bool(node, "internal");
 	n->attachable = node_bool(node, "attachable");
-	set_options(node_get(node, "driver_opts"), &n->options);
+	node_to_map(node_get(node, "driver_opts"), &n->options);
 	set_pools(node_at(node, "ipam.config"), n);
 	set_labels(p, "network", name, node, &n->labels);
 	r = network_create(db, n, err);
@@ -145,7 +137,7 @@ static int make_volume(struct db *db, const struct compose_project *p, const cha
 			full, full);
 	v.name = xstrdup(full);
 	v.driver = xstrdup_null(node_text(node, "driver"));
-	set_options(node_get(node, "driver_opts"), &v.options);
+	node_to_map(node_get(node, "driver_opts"), &v.options);
 	set_labels(p, "volume", name, node, &v.labels);
 	r = volume_create(db, &v, err);
 	record_clear(volume_fields, &v);
