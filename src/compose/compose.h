@@ -65,6 +65,10 @@ int compose_containers(struct db *db, const struct compose_project *p, const cha
 	struct instance_list *ret, struct err *err);
 const char *compose_label(const struct instance *i, const char *name); /* "service"; "" without */
 
+/* Of network_mode, pid and ipc: "service:NAME" as "container:ID", its first one; others as they are. The caller
+ * frees. */
+int compose_shared(struct db *db, const struct compose_project *p, const char *mode, char **ret,
+	struct err *err);
 /* service.c: a container's configuration; number from 1. */
 int compose_configure(struct db *db, const struct compose_project *p, const char *service,
 	int64_t number, struct instance_config *c, struct err *err);

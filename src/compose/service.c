@@ -193,8 +193,7 @@ static int ask_files(const struct compose_project *p, const struct node *s, cons
 	return 0;
 }
 
-/* The first container of a service that another shares something with. */
-static int share(struct db *db, const struct compose_project *p, const char *mode, char **ret,
+int compose_shared(struct db *db, const struct compose_project *p, const char *mode, char **ret,
 	struct err *err)
 {
 	cleanup(instance_list_free) struct instance_list list = { 0 };
@@ -221,7 +220,7 @@ static int ask_networks(struct db *db, const struct compose_project *p, const ch
 	char *shared = NULL;
 
 	if (mode) {
-		int r = share(db, p, mode, &shared, err);
+		int r = compose_shared(db, p, mode, &shared, err);
 		if (r == 0)
 			strv_add(&a->o.networks, shared);
 		free(shared);
@@ -319,9 +318,9 @@ static int ask_plain(struct db *db, const struct compose_project *p, const struc
 	o->log_driver = node_text(s, "logging.driver");
 	o->mac_address = node_text(s, "mac_address");
 	if (node_text(s, "pid"))
-		r = share(db, p, node_text(s, "pid"), &pid, err);
+		r = compose_shared(db, p, node_text(s, "pid"), &pid, err);
 	if (r == 0 && node_text(s, "ipc"))
-		r = share(db, p, node_text(s, "ipc"), &ipc, err);
+		r = compose_shared(db, p, node_text(s, "ipc"), &ipc, err);
 	if (pid)
 		o->pid = keep(a, pid);
 	if (ipc)

@@ -193,8 +193,30 @@ static int take_down(struct db *db, struct instance *i, int64_t timeout, bool vo
 	return r;
 }
 
+/* 1 when what a container shares with another service is of a container that was replaced; or 0. */
+static int shares_old(struct db *db, const struct compose_project *p, const char *service,
+	const struct instance_config *c, struct err *err)
+{
+	const struct {
+		const char *member, *is;
+	} shared[] = { { "network_mode", c->network_mode }, { "pid", c->pid_mode },
+		{ "ipc", c->ipc_mode } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(shared); i++) {
+		const char *mode = node_text(compose_service(p, service), shared[i].member);
+		cleanup(free) char *now = NULL;
+		int r;
+		if (!mode || strncmp(mode, "service:", 8) != 0)
+			continue;
+		r = compose_shared(db, p, mode, &now, err);
+		if (r < 0 || strcmp(now, shared[i].is ?: "") != 0)
+			return r < 0 ? r : 1;
+	}
+	return 0;
+}
+
 /* 1 when a container is to be made anew: it is not what the files say, or not of the image that its name means
- * today; or 0. */
+ * today, or shares with one that is gone; or 0. */
 static int outdated(struct db *db, const struct compose_project *p, const char *service,
 	const struct instance *i, const struct compose_up *how, struct err *err)
 {
@@ -207,9 +229,11 @@ static int outdated(struct db *db, const struct compose_project *p, const char *
 	r = compose_hash(p, service, hash, err);
 	if (r < 0)
 		return r;
-	return strcmp(hash, compose_label(i, "config-hash")) != 0 ||
-	       image_find(db, i->config.image, &image, NULL) < 0 ||
-	       strcmp(image->id, i->config.image_id) != 0;
+	if (strcmp(hash, compose_label(i, "config-hash")) != 0 ||
+		image_find(db, i->config.image, &image, NULL) < 0 ||
+		strcmp(image->id, i->config.image_id) != 0)
+		return 1;
+	return shares_old(db, p, service, &i->config, err);
 }
 
 /* Until a container is in the state that a condition asks for. */

@@ -117,6 +117,30 @@ logged() { holm compose logs --no-log-prefix web | grep -q "$1"; }
 	holm compose -f envs.yaml down
 }
 
+@test "what shares another service's network, pid or ipc namespace is made anew with it" {
+	local p=$COMPOSE_PROJECT_NAME
+	cat > shared.yaml <<- 'END'
+		services:
+		  main: &s {image: "debian:12", init: true, command: sleep 1000, environment: {A: "${A:-1}"}, ipc: shareable}
+		  beside: {<<: *s, environment: {}, ipc: private, network_mode: "service:main", depends_on: [main]}
+		  pid: {<<: *s, environment: {}, ipc: private, pid: "service:main", depends_on: [main]}
+		  ipc: {<<: *s, environment: {}, ipc: "service:main", depends_on: [main]}
+	END
+	holm compose -f shared.yaml up -d
+	run holm compose -f shared.yaml up -d
+	assert_status 0
+	[ "$(grep -c Running <<< "$output")" -eq 4 ]
+	A=2 run holm compose -f shared.yaml up -d
+	assert_status 0
+	local service
+	for service in main beside pid ipc; do
+		assert_match "$p-$service-1  Removed"
+		assert_match "$p-$service-1  Started"
+	done
+	[ "$(holm compose -f shared.yaml exec beside readlink /proc/self/ns/net)" = "$(holm compose -f shared.yaml exec main readlink /proc/self/ns/net)" ]
+	holm compose -f shared.yaml down
+}
+
 @test "what is wrong is said with its place" {
 	printf 'services:\n  web:\n    imag: x\n' > bad.yaml
 	run holm compose -f bad.yaml config
