@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -32,16 +33,49 @@ static const char *keep(struct asked *a, char *text)
 	return a->kept[strv_len(a->kept) - 1];
 }
 
+/* The lists that are filled in here, and the members that have one as it is. */
+static const struct {
+	size_t offset;
+	const char *member;
+} lists[] = {
+#define ASKED(list, member) \
+	{ \
+		offsetof(struct run_options, list), member \
+	}
+	ASKED(add_host, "extra_hosts"),
+	ASKED(annotation, "annotations"),
+	ASKED(cap_add, "cap_add"),
+	ASKED(cap_drop, "cap_drop"),
+	ASKED(device_rules, "device_cgroup_rules"),
+	ASKED(devices, "devices"),
+	ASKED(dns, "dns"),
+	ASKED(dns_options, "dns_opt"),
+	ASKED(dns_search, "dns_search"),
+	ASKED(env, NULL),
+	ASKED(expose, "expose"),
+	ASKED(group_add, "group_add"),
+	ASKED(label, "labels"),
+	ASKED(log_opt, "logging.options"),
+	ASKED(mounts, NULL),
+	ASKED(networks, NULL),
+	ASKED(publish, NULL),
+	ASKED(security_opt, "security_opt"),
+	ASKED(sysctls, "sysctls"),
+	ASKED(tmpfs, "tmpfs"),
+	ASKED(ulimits, NULL),
+#undef ASKED
+};
+
+static char ***list_of(struct asked *a, size_t i)
+{
+	return (char ***)((char *)&a->o + lists[i].offset);
+}
+
 static void asked_clear(struct asked *a)
 {
-	char **lists[] = { a->o.env, a->o.label, a->o.annotation, a->o.group_add, a->o.devices,
-		a->o.device_rules, a->o.ulimits, a->o.mounts, a->o.tmpfs, a->o.networks,
-		a->o.publish, a->o.expose, a->o.dns, a->o.dns_search, a->o.dns_options,
-		a->o.add_host, a->o.cap_add, a->o.cap_drop, a->o.security_opt, a->o.sysctls,
-		a->o.log_opt, a->kept };
-
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
-		strv_free(lists[i]);
+		strv_free(*list_of(a, i));
+	strv_free(a->kept);
 }
 DEFINE_CLEANUP_OBJECT(asked_clear, struct asked);
 
@@ -57,24 +91,13 @@ static int64_t ns_of(const struct node *s, const char *path)
 
 static void ask_lists(const struct node *s, struct asked *a)
 {
-	struct run_options *o = &a->o;
-	const struct {
-		char ***to;
-		const char *member;
-	} lists[] = { { &o->annotation, "annotations" }, { &o->group_add, "group_add" },
-		{ &o->devices, "devices" }, { &o->device_rules, "device_cgroup_rules" },
-		{ &o->tmpfs, "tmpfs" }, { &o->expose, "expose" }, { &o->dns, "dns" },
-		{ &o->dns_search, "dns_search" }, { &o->dns_options, "dns_opt" },
-		{ &o->add_host, "extra_hosts" }, { &o->cap_add, "cap_add" },
-		{ &o->cap_drop, "cap_drop" }, { &o->security_opt, "security_opt" },
-		{ &o->sysctls, "sysctls" }, { &o->label, "labels" } };
 	const struct node *ulimits = node_get(s, "ulimits");
 
 	for (size_t i = 0; i < ARRAY_SIZE(lists); i++)
-		*lists[i].to = node_strv(node_get(s, lists[i].member));
-	o->log_opt = node_strv(node_at(s, "logging.options"));
+		if (lists[i].member)
+			*list_of(a, i) = node_strv(node_at(s, lists[i].member));
 	for (size_t i = 0; ulimits && i < ulimits->n; i++)
-		strv_addf(&o->ulimits, "%s=%s:%s", ulimits->keys[i],
+		strv_addf(&a->o.ulimits, "%s=%s:%s", ulimits->keys[i],
 			node_text(ulimits->items[i], "soft") ?: "-1",
 			node_text(ulimits->items[i], "hard") ?: "-1");
 }
@@ -273,6 +296,15 @@ static void ask_limits(const struct node *s, struct asked *a)
 	a->o.memory_swappiness = node_int(s, "mem_swappiness", 0);
 }
 
+static void say_unbounded(const struct node *times)
+{
+	struct err why = { 0 };
+
+	node_err(times, &why, EINVAL, "deploy.restart_policy.max_attempts",
+		"holm does nothing about it unless the condition is on-failure");
+	log_warn("%s", why.text);
+}
+
 static void ask_restart(const struct node *s, struct asked *a)
 {
 	const char *policy = node_text(s, "restart");
@@ -280,7 +312,10 @@ static void ask_restart(const struct node *s, struct asked *a)
 
 	if (!policy && node_at(s, "deploy.restart_policy")) {
 		int64_t times = node_int(s, "deploy.restart_policy.max_attempts", 0);
-		if (!condition || strcmp(condition, "any") == 0)
+		bool any = !condition || strcmp(condition, "any") == 0;
+		if (any && times)
+			say_unbounded(node_at(s, "deploy.restart_policy.max_attempts"));
+		if (any)
 			policy = "always";
 		else if (strcmp(condition, "on-failure") == 0)
 			policy = keep(a, xasprintf("on-failure:%lld", (long long)times));

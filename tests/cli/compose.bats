@@ -185,6 +185,16 @@ logged() { holm compose logs --no-log-prefix web | grep -q "$1"; }
 	run holm compose -f six.yaml config
 	assert_status 1
 	assert_match "six.yaml:3: networks.default.enable_ipv4: not supported: every network has IPv4"
+	printf 'services: {a: {image: "debian:12", command: "true", deploy: {restart_policy: {condition: any, max_attempts: 3}}}}\n' > any.yaml
+	run holm compose -f any.yaml up -d --no-start
+	assert_status 0
+	assert_match "any.yaml:1: deploy.restart_policy.max_attempts: $not unless the condition is on-failure"
+	sed -i 's/any, max_attempts: 3/on-failure/' any.yaml
+	run holm compose -f any.yaml up -d --no-start
+	assert_status 0
+	[[ "$output" != *warning* ]]
+	[ "$(holm inspect -f '{{.HostConfig.RestartPolicy.Name}}' "$COMPOSE_PROJECT_NAME-a-1")" = on-failure ]
+	holm compose -f any.yaml down
 	printf 'services: {a: {image: "debian:12", runtime: none-such}}\n' > runtime.yaml
 	run holm compose -f runtime.yaml up -d
 	assert_status 1
