@@ -174,6 +174,10 @@ static int run_up(struct cmd_call *call)
 	struct bring_up b = { call, &p, report };
 	struct err err = { 0 };
 
+	if (o->build && o->no_build)
+		return cmd_usage(call, "--build and --no-build exclude each other");
+	if (o->force_recreate && o->no_recreate)
+		return cmd_usage(call, "--force-recreate and --no-recreate exclude each other");
 	if (how.abort && (o->detach || o->wait || o->no_start))
 		return cmd_usage(call,
 			"--abort-on-container-exit and --exit-code-from are for the foreground: without --detach, --wait and --no-start");
@@ -195,7 +199,7 @@ const struct cmd cmd_compose_up = {
 	.summary = "Create and start services, and replace containers whose file has changed",
 	.description =
 		"Without --detach it shows what the containers write until all have ended. Ctrl-C stops "
-		"them, a second one kills them; the exit status is 128 and the signal's number then: 130.",
+		"them, a second one kills them; the exit status is 130 then, and 143 after SIGTERM.",
 	.options = up_rows,
 	.options_size = sizeof(struct up_options),
 	.max_args = SIZE_MAX,

@@ -8,7 +8,6 @@
 
 #include "base/alloc.h"
 #include "base/buf.h"
-#include "base/log.h"
 #include "base/parse.h"
 #include "base/strv.h"
 #include "compose/rules.h"
@@ -275,7 +274,6 @@ static int check_type(struct model *m, const struct rule *rule, struct node *n, 
 
 static int normalize(struct model *m, const struct rule *rule, struct node *n, struct err *err)
 {
-	struct err idle = { 0 };
 	int r;
 
 	if (rule->type == REFUSED)
@@ -284,11 +282,8 @@ static int normalize(struct model *m, const struct rule *rule, struct node *n, s
 		return 0;
 	r = check_type(m, rule, n, err);
 	/* What is off already needs nothing that turns it off. */
-	if (r == 0 && (rule->flags & IDLE) &&
-		(rule->type != BOOL || strcmp(n->text, "true") == 0)) {
-		node_err(n, &idle, EINVAL, m->path, "holm does nothing about it");
-		log_warn("%s", idle.text);
-	}
+	if (r == 0 && (rule->flags & IDLE) && (rule->type != BOOL || strcmp(n->text, "true") == 0))
+		node_warn(n, m->path, "holm does nothing about it");
 	return r;
 }
 
@@ -415,6 +410,10 @@ int model_check(const struct node *root, struct err *err)
 		cleanup(free) char *what = xasprintf("services.%s", services->keys[i]);
 		if (!node_get(s, "image") && !node_get(s, "build"))
 			return node_err(s, err, EINVAL, what, "neither 'image' nor 'build'");
+		if (node_get(s, "build") &&
+			strcmp(node_text(s, "pull_policy") ?: "", "always") == 0)
+			node_warn(node_get(s, "pull_policy"), what,
+				"'pull_policy: always': holm does nothing about it beside 'build'");
 		if (node_get(s, "network_mode") && node_get(s, "networks"))
 			return node_err(s, err, EINVAL, what,
 				"'network_mode' and 'networks' exclude each other");

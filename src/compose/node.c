@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/log.h"
 #include "base/parse.h"
 #include "base/record.h"
 #include "base/strv.h"
@@ -271,4 +272,12 @@ json_t *node_json(const struct node *n)
 			json_array_append_new(j, node_json(n->items[i]));
 	}
 	return j;
+}
+
+void node_warn(const struct node *n, const char *what, const char *text)
+{
+	struct err err = { 0 };
+
+	node_err(n, &err, EINVAL, what, "%s", text);
+	log_warn("%s", err.text);
 }

@@ -65,5 +65,8 @@ char **node_strv(const struct node *n);
 int node_err(const struct node *n, struct err *err, int code, const char *what, const char *fmt,
 	...) printf_like(5, 6);
 
+/* A warning with the same place. */
+void node_warn(const struct node *n, const char *what, const char *text);
+
 /* Numbers and booleans as such; the caller owns it. */
 json_t *node_json(const struct node *n);

@@ -11,7 +11,6 @@
 #include "base/fd.h"
 #include "base/hash.h"
 #include "base/ident.h"
-#include "base/log.h"
 #include "base/parse.h"
 #include "base/strv.h"
 #include "compose/interpolate.h"
@@ -296,15 +295,6 @@ static void ask_limits(const struct node *s, struct asked *a)
 	a->o.memory_swappiness = node_int(s, "mem_swappiness", 0);
 }
 
-static void say_unbounded(const struct node *times)
-{
-	struct err why = { 0 };
-
-	node_err(times, &why, EINVAL, "deploy.restart_policy.max_attempts",
-		"holm does nothing about it unless the condition is on-failure");
-	log_warn("%s", why.text);
-}
-
 static void ask_restart(const struct node *s, struct asked *a)
 {
 	const char *policy = node_text(s, "restart");
@@ -314,7 +304,9 @@ static void ask_restart(const struct node *s, struct asked *a)
 		int64_t times = node_int(s, "deploy.restart_policy.max_attempts", 0);
 		bool any = !condition || strcmp(condition, "any") == 0;
 		if (any && times)
-			say_unbounded(node_at(s, "deploy.restart_policy.max_attempts"));
+			node_warn(node_at(s, "deploy.restart_policy.max_attempts"),
+				"deploy.restart_policy.max_attempts",
+				"holm does nothing about it unless the condition is on-failure");
 		if (any)
 			policy = "always";
 		else if (strcmp(condition, "on-failure") == 0)

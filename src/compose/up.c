@@ -225,7 +225,7 @@ static int outdated(struct db *db, const struct compose_project *p, const char *
 	int r;
 
 	if (how->no_recreate || how->force_recreate)
-		return !how->no_recreate;
+		return how->force_recreate;
 	r = compose_hash(p, service, hash, err);
 	if (r < 0)
 		return r;

@@ -156,6 +156,10 @@ logged() { holm compose logs --no-log-prefix web | grep -q "$1"; }
 	assert_match "small.yaml:1: a: --memory: 1.00MiB is below the least, 6m"
 	run holm compose nothing
 	assert_status 1
+	run holm compose up --build --no-build
+	assert_match "exclude each other"
+	run holm compose up --force-recreate --no-recreate
+	assert_match "exclude each other"
 }
 
 @test "what nothing acts on is said, each with its place, and what would mean something else is refused" {
@@ -168,6 +172,7 @@ logged() { holm compose logs --no-log-prefix web | grep -q "$1"; }
 		    secrets: [{source: key, mode: 0400}]
 		  b:
 		    image: debian:12
+		    pull_policy: always
 		    build: {context: ., privileged: false}
 		    deploy: {placement: {}, resources: {limits: {cpus: 1}, reservations: {cpus: 1}}}
 		    networks: {default: {priority: 3}}
@@ -177,9 +182,10 @@ logged() { holm compose logs --no-log-prefix web | grep -q "$1"; }
 	assert_status 0
 	local f=$PWD/idle.yaml not="holm does nothing about it" expected="" at
 	for at in 3:a.build.privileged 3:a.build.ssh 4:a.develop 5:a.depends_on.b.restart 6:a.secrets[0].mode \
-		10:b.deploy.placement 10:b.deploy.resources.reservations.cpus 11:b.networks.default.priority; do
+		11:b.deploy.placement 11:b.deploy.resources.reservations.cpus 12:b.networks.default.priority; do
 		expected+="$f:${at%%:*}: services.${at#*:}: $not"$'\n'
 	done
+	expected+="$f:9: services.b: 'pull_policy: always': $not beside 'build'"$'\n'
 	[ "$(sed 's/^[^/]*//' <<< "$output")" = "${expected%$'\n'}" ]
 	printf 'services: {a: {image: x}}\nnetworks:\n  default: {enable_ipv4: false}\n' > six.yaml
 	run holm compose -f six.yaml config
