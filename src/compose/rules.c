@@ -209,8 +209,9 @@ static int short_volume(struct model *m, struct node *n, struct err *err)
 		} else if (bind && (strstr(*mode, "shared") || strstr(*mode, "slave") ||
 					   strstr(*mode, "private"))) {
 			node_set_string(node_get(n, "bind"), "propagation", *mode, n);
-		} else if (strcmp(*mode, "rw") != 0 && strcmp(*mode, "z") != 0 &&
-			   strcmp(*mode, "Z") != 0 && strcmp(*mode, "cached") != 0 &&
+		} else if (strcmp(*mode, "z") == 0 || strcmp(*mode, "Z") == 0) {
+			node_warn(n, m->path, "'z' and 'Z': holm does nothing about it");
+		} else if (strcmp(*mode, "rw") != 0 && strcmp(*mode, "cached") != 0 &&
 			   strcmp(*mode, "delegated") != 0 && strcmp(*mode, "consistent") != 0) {
 			return node_err(n, err, EINVAL, m->path, "'%s' is not a mode", *mode);
 		}
@@ -324,8 +325,8 @@ static const struct rule port_rules[] = { { "name", STR }, { "mode", STR }, { "h
 	{ "app_protocol", STR }, { NULL } };
 
 static const struct rule bind_rules[] = { { "propagation", STR }, { "create_host_path", BOOL },
-	{ "recursive", STR, 0, NULL, "enabled|disabled|writable|readonly" }, { "selinux", STR },
-	{ NULL } };
+	{ "recursive", STR, 0, NULL, "enabled|disabled|writable|readonly" },
+	{ "selinux", STR, IDLE }, { NULL } };
 static const struct rule volume_option_rules[] = { { "nocopy", BOOL }, { "labels", PAIRS, IDLE },
 	{ "subpath", REFUSED, 0, NULL, "a part of a volume cannot be mounted yet" }, { NULL } };
 static const struct rule tmpfs_rules[] = { { "size", SIZE }, { "mode", SCALAR }, { NULL } };

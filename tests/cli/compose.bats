@@ -176,6 +176,7 @@ logged() { holm compose logs --no-log-prefix web | grep -q "$1"; }
 		    build: {context: ., privileged: false}
 		    deploy: {placement: {}, resources: {limits: {cpus: 1}, reservations: {cpus: 1}}}
 		    networks: {default: {priority: 3}}
+		    volumes: ["./x:/x:ro,z", {type: bind, source: /x, target: /y, bind: {selinux: z}}]
 		secrets: {key: {file: ./key}}
 	END
 	run holm compose -f idle.yaml config -q
@@ -185,6 +186,8 @@ logged() { holm compose logs --no-log-prefix web | grep -q "$1"; }
 		11:b.deploy.placement 11:b.deploy.resources.reservations.cpus 12:b.networks.default.priority; do
 		expected+="$f:${at%%:*}: services.${at#*:}: $not"$'\n'
 	done
+	expected+="$f:13: services.b.volumes: 'z' and 'Z': $not"$'\n'
+	expected+="$f:13: services.b.volumes[1].bind.selinux: $not"$'\n'
 	expected+="$f:9: services.b: 'pull_policy: always': $not beside 'build'"$'\n'
 	[ "$(sed 's/^[^/]*//' <<< "$output")" = "${expected%$'\n'}" ]
 	printf 'services: {a: {image: x}}\nnetworks:\n  default: {enable_ipv4: false}\n' > six.yaml
