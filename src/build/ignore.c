@@ -30,57 +30,51 @@ static bool match_set(const char **p, char c)
 	return found != negated;
 }
 
+/* One part of a pattern that is one character of a path. */
+static bool match_one(const char **p, char c)
+{
+	switch (**p) {
+	case '?':
+		++*p;
+		return c != '/';
+	case '[':
+		++*p;
+		return c != '/' && match_set(p, c);
+	case '\\':
+		*p += (*p)[1] != '\0';
+	}
+	return *(*p)++ == c;
+}
+
+static bool match_here(const char *p, const char *s, bool below, unsigned *steps);
+
+static bool match_star(const char *p, const char *s, bool below, unsigned *steps)
+{
+	bool deep = p[1] == '*', dirs;
+
+	p += deep ? 2 : 1;
+	dirs = deep && *p == '/';
+	p += dirs;
+	if (deep && !dirs && !*p)
+		return true;
+	for (bool first = true;; first = false, s++) {
+		if ((first || !dirs || s[-1] == '/') && match_here(p, s, below, steps))
+			return true;
+		if (!*s || (!deep && *s == '/'))
+			return false;
+	}
+}
+
 /* What is left of a pattern against what is left of a path. Steps are counted: "*a*a*a" takes for ever. */
 static bool match_here(const char *p, const char *s, bool below, unsigned *steps)
 {
 	if (++*steps > 1000000)
 		return false;
-	while (*p) {
-		if (p[0] == '*' && p[1] == '*') {
-			p += 2;
-			if (*p == '/') {
-				p++;
-				if (match_here(p, s, below, steps))
-					return true;
-				for (; *s; s++)
-					if (*s == '/' && match_here(p, s + 1, below, steps))
-						return true;
-				return false;
-			}
-			if (!*p)
-				return true;
-			for (;; s++) {
-				if (match_here(p, s, below, steps))
-					return true;
-				if (!*s)
-					return false;
-			}
-		}
-		if (*p == '*') {
-			for (p++;; s++) {
-				if (match_here(p, s, below, steps))
-					return true;
-				if (!*s || *s == '/')
-					return false;
-			}
-		}
-		if (!*s)
+	for (; *p; s++) {
+		if (*p == '*')
+			return match_star(p, s, below, steps);
+		if (!*s || !match_one(&p, *s))
 			return false;
-		if (*p == '?') {
-			if (*s == '/')
-				return false;
-			p++;
-		} else if (*p == '[') {
-			p++;
-			if (*s == '/' || !match_set(&p, *s))
-				return false;
-		} else {
-			if (*p == '\\' && p[1])
-				p++;
-			if (*p++ != *s)
-				return false;
-		}
-		s++;
 	}
 	return !*s || (below && *s == '/');
 }
