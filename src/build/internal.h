@@ -100,6 +100,10 @@ void stages_clear(struct build *b);
 ssize_t stage_find(const struct build *b, const char *name, size_t before);
 /* A variable's value from --build-arg, or NULL. */
 const char *build_arg(const struct build *b, const char *name);
+/* ARG's words: into the stage's, or, before the first FROM (NULL), into all stages' reach. Each word's value sees those
+ * of the words before it. */
+int arg_declare(
+	struct build *b, struct stage *stage, const char *text, char escape, struct err *err);
 /* Whether ARG is there without being declared: proxies and the like, which never are part of a key. */
 bool arg_is_predefined(const char *name);
 int stages_error(const struct build *b, const struct dockerfile_step *s, struct err *err);

@@ -56,16 +56,16 @@ static void platform_args(struct build *b)
 	}
 }
 
-static int global_arg(struct build *b, const struct dockerfile_step *s, struct err *err)
+int arg_declare(
+	struct build *b, struct stage *stage, const char *text, char escape, struct err *err)
 {
-	const char *p = s->text;
+	char ***args = stage ? &stage->args : &b->global_args;
 
 	for (;;) {
-		cleanup(free) char *word = dockerfile_word(&p, b->file.escape), *value = NULL,
+		cleanup(free) char *word = dockerfile_word(&text, escape), *value = NULL,
 				   *line = NULL;
 		const char *given;
 		char *sign;
-		int r;
 		if (!word)
 			return 0;
 		sign = strchr(word, '=');
@@ -73,15 +73,19 @@ static int global_arg(struct build *b, const struct dockerfile_step *s, struct e
 			*sign = '\0';
 		given = build_arg(b, word);
 		if (!given && sign) {
-			r = expand_word(sign + 1, b->global_args, b->file.escape, &value, err);
+			cleanup(strv_free) char **vars =
+				stage ? stage_vars(stage) : strv_copy(b->global_args);
+			int r = expand_word(sign + 1, vars, b->file.escape, &value, err);
 			if (r < 0)
-				return stages_error(b, s, err);
+				return r;
 			given = value;
 		}
 		if (!given)
+			given = strv_env_get(b->global_args, word);
+		if (!given)
 			continue;
 		line = xasprintf("%s=%s", word, given);
-		strv_env_set(&b->global_args, line);
+		strv_env_set(args, line);
 	}
 }
 
@@ -223,7 +227,9 @@ static int split(struct build *b, struct err *err)
 			return err_set(err, EINVAL,
 				"%s:%d: only ARG may stand before FROM (%.100s)", b->file.name,
 				s->line, s->source);
-		r = global_arg(b, s, err);
+		r = arg_declare(b, NULL, s->text, b->file.escape, err);
+		if (r < 0)
+			return stages_error(b, s, err);
 	}
 	for (size_t n = 0; r == 0 && at < b->file.n; n++) {
 		struct stage *stage = &b->stages[n];

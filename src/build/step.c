@@ -263,34 +263,7 @@ static int step_label(struct step *p, struct err *err)
 
 static int step_arg(struct step *p, struct err *err)
 {
-	struct build *b = p->stage->build;
-	const char *at = p->s->text;
-
-	for (;;) {
-		cleanup(free) char *word = dockerfile_word(&at, p->file->escape), *value = NULL,
-				   *line = NULL;
-		const char *given;
-		char *sign;
-		int r;
-		if (!word)
-			return 0;
-		sign = strchr(word, '=');
-		if (sign)
-			*sign = '\0';
-		given = build_arg(b, word);
-		if (!given && sign) {
-			r = stage_expand(p->stage, sign + 1, &value, err);
-			if (r < 0)
-				return r;
-			given = value;
-		}
-		if (!given)
-			given = strv_env_get(b->global_args, word);
-		if (!given)
-			continue;
-		line = xasprintf("%s=%s", word, given);
-		strv_env_set(&p->stage->args, line);
-	}
+	return arg_declare(p->stage->build, p->stage, p->s->text, p->file->escape, err);
 }
 
 static int step_expose(struct step *p, struct err *err)
