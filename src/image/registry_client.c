@@ -594,7 +594,8 @@ int registry_fetch_url(const char *url, int fd, int64_t max, struct err *err)
 	if (code == 0)
 		code = registry_request(r, h, url, &q, &response, err);
 	if (code < 0)
-		return err_wrap(err, "get '%.200s'", url);
-	set_time(fd, &response);
-	return 0;
+		err_wrap(err, "get '%.200s'", url);
+	else
+		set_time(fd, &response);
+	return code;
 }

@@ -10,7 +10,10 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <arpa/inet.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -24,6 +27,7 @@
 #include "image/change.h"
 #include "image/image.h"
 #include "image/layer.h"
+#include "image/registry.h"
 #include "image/rows.h"
 #include "image/store.h"
 #include "image/tag_log.h"
@@ -719,6 +723,57 @@ static void test_suites(void **state)
 	assert_int_equal(suite_of_name("a b", &suite, &err), -EINVAL);
 }
 
+/* A server's one answer: ten bytes, whose number it does not say. */
+static pid_t answer_once(unsigned *ret_port)
+{
+	static const char text[] =
+		"HTTP/1.0 200 OK\r\nLast-Modified: Sun, 09 Sep 2001 01:46:40 GMT\r\n\r\n"
+		"0123456789";
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	socklen_t len = sizeof(at);
+	int s = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	pid_t pid;
+
+	assert_int_equal(bind(s, (struct sockaddr *)&at, len), 0);
+	assert_int_equal(listen(s, 1), 0);
+	assert_int_equal(getsockname(s, (struct sockaddr *)&at, &len), 0);
+	*ret_port = ntohs(at.sin_port);
+	pid = fork();
+	if (pid == 0) {
+		char request[4096];
+		int c = accept(s, NULL, NULL);
+		_exit(read(c, request, sizeof(request)) <= 0 ||
+			fd_write_all(c, text, sizeof(text) - 1) < 0);
+	}
+	assert_true(pid > 0);
+	close(s);
+	return pid;
+}
+
+static int fetch(int64_t max, struct stat *st)
+{
+	cleanup(fd_close) int fd = memfd_create("fetched", MFD_CLOEXEC);
+	unsigned port;
+	pid_t pid = answer_once(&port);
+	cleanup(free) char *url = xasprintf("http://127.0.0.1:%u/file", port);
+	int r = image_fetch_url(url, fd, max, NULL, NULL);
+
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	assert_int_equal(fstat(fd, st), 0);
+	return r;
+}
+
+static void test_fetch_has_a_limit(void **state)
+{
+	struct stat st;
+
+	assert_int_equal(fetch(10, &st), 0);
+	assert_int_equal(st.st_size, 10);
+	assert_int_equal(st.st_mtime, 1000000000);
+	assert_int_equal(fetch(9, &st), -EFBIG);
+	assert_in_range(st.st_size, 0, 9);
+}
+
 #define STORE_TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -740,6 +795,7 @@ int main(void)
 		cmocka_unit_test(test_changes),
 		STORE_TEST(test_sources),
 		cmocka_unit_test(test_suites),
+		cmocka_unit_test(test_fetch_has_a_limit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
