@@ -24,7 +24,6 @@ struct build_config {
 	char **secrets;       /* id=ID[,src=FILE|,env=NAME] */
 	char **ssh;           /* ID[=SOCKET] */
 	char **add_hosts;     /* NAME:IP */
-	char **cache_from;    /* not used yet: the cache has what was built here */
 	const char *target;   /* a stage's name or number; NULL: the last */
 	const char *platform; /* NULL: this host's */
 	const char *network;  /* "default", "none", "host"; NULL: default */

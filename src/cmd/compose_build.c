@@ -14,13 +14,12 @@
 
 struct asked {
 	char *dockerfile, *tag;
-	char **tags, **args, **labels, **contexts, **hosts, **secrets, **cache_from;
+	char **tags, **args, **labels, **contexts, **hosts, **secrets;
 };
 
 static void asked_clear(struct asked *a)
 {
-	char **lists[] = { a->tags, a->args, a->labels, a->contexts, a->hosts, a->secrets,
-		a->cache_from };
+	char **lists[] = { a->tags, a->args, a->labels, a->contexts, a->hosts, a->secrets };
 
 	free(a->dockerfile);
 	free(a->tag);
@@ -64,7 +63,6 @@ static int ask(const struct compose_project *p, const char *service, struct aske
 	strv_add(&a->tags, a->tag);
 	strv_add_all(&a->tags, more);
 	a->args = node_strv(node_get(b, "args"));
-	a->cache_from = node_strv(node_get(b, "cache_from"));
 	node_to_map(node_get(b, "labels"), &a->labels);
 	node_to_map(node_get(b, "additional_contexts"), &a->contexts);
 	strv_foreach (host, hosts) {
@@ -84,7 +82,6 @@ static int ask(const struct compose_project *p, const char *service, struct aske
 		.contexts = a->contexts,
 		.secrets = a->secrets,
 		.add_hosts = a->hosts,
-		.cache_from = a->cache_from,
 		.target = node_text(b, "target"),
 		.platform = node_text(s, "platform"),
 		.network = node_text(b, "network"),

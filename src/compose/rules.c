@@ -278,10 +278,10 @@ static int to_ipv4(struct model *m, struct node *n, struct err *err)
 }
 
 static const struct rule build_rules[] = { { "context", STR, PATH }, { "dockerfile", STR },
-	{ "dockerfile_inline", STR }, { "args", PAIRS }, { "target", STR }, { "cache_from", LIST },
-	{ "cache_to", LIST, IDLE }, { "labels", PAIRS }, { "no_cache", BOOL }, { "pull", BOOL },
-	{ "platforms", LIST, IDLE }, { "secrets", ANY }, { "ssh", ANY, IDLE }, { "tags", LIST },
-	{ "network", STR }, { "shm_size", SIZE },
+	{ "dockerfile_inline", STR }, { "args", PAIRS }, { "target", STR },
+	{ "cache_from", LIST, IDLE }, { "cache_to", LIST, IDLE }, { "labels", PAIRS },
+	{ "no_cache", BOOL }, { "pull", BOOL }, { "platforms", LIST, IDLE }, { "secrets", ANY },
+	{ "ssh", ANY, IDLE }, { "tags", LIST }, { "network", STR }, { "shm_size", SIZE },
 	{ "extra_hosts", LIST, UNIQUE, NULL, NULL, to_hosts }, { "additional_contexts", PAIRS },
 	{ "privileged", BOOL, IDLE }, { "ulimits", ANY, IDLE }, { NULL } };
 

@@ -166,7 +166,7 @@ logged() { holm compose logs --no-log-prefix web | grep -q "$1"; }
 	cat > idle.yaml <<- 'END'
 		services:
 		  a:
-		    build: {context: ., privileged: true, no_cache: false, ssh: [default]}
+		    build: {context: ., privileged: true, no_cache: false, ssh: [default], cache_from: [debian]}
 		    develop: {watch: []}
 		    depends_on: {b: {condition: service_started, restart: true}}
 		    secrets: [{source: key, mode: 0400}]
@@ -182,7 +182,7 @@ logged() { holm compose logs --no-log-prefix web | grep -q "$1"; }
 	run holm compose -f idle.yaml config -q
 	assert_status 0
 	local f=$PWD/idle.yaml not="holm does nothing about it" expected="" at
-	for at in 3:a.build.privileged 3:a.build.ssh 4:a.develop 5:a.depends_on.b.restart 6:a.secrets[0].mode \
+	for at in 3:a.build.privileged 3:a.build.ssh 3:a.build.cache_from 4:a.develop 5:a.depends_on.b.restart 6:a.secrets[0].mode \
 		11:b.deploy.placement 11:b.deploy.resources.reservations.cpus 12:b.networks.default.priority; do
 		expected+="$f:${at%%:*}: services.${at#*:}: $not"$'\n'
 	done
