@@ -70,7 +70,6 @@ struct build {
 	unsigned n_steps;
 	char *run_dir; /* RUN/builds/ID, with our lock */
 	int run_lock;
-	char *id;
 
 	pthread_mutex_t mutex; /* of the connection, the watcher, and what follows */
 	pthread_cond_t changed;

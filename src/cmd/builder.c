@@ -1,7 +1,4 @@
 /* `holm builder prune`: what builds keep for the next. */
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
