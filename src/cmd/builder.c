@@ -1,4 +1,5 @@
 /* `holm builder prune`: what builds keep for the next. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
