@@ -13,8 +13,10 @@
 
 #include "base/alloc.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "base/parse.h"
 #include "base/strv.h"
+#include "rootless/rootless.h"
 
 #define CONNECT_TIMEOUT 20L /* s */
 #define IDLE_TIMEOUT 60u    /* s */
@@ -73,11 +75,15 @@ int http_open(struct http **ret, struct err *err)
 	cleanup(http_close) struct http *h = xnew(struct http);
 	const char *timeout = getenv("HOLM_HTTP_TIMEOUT");
 	uint64_t seconds = IDLE_TIMEOUT;
+	struct err why = { 0 };
 
 	pthread_once(&curl.once, load);
 	if (!curl.library)
 		return err_set(err, ENOPKG,
 			"registries need libcurl (libcurl.so.4): apt-get install libcurl4");
+	/* Names are asked for from the space, whose way out this is. */
+	if (rootless_network(&why) < 0)
+		log_warn("%s", why.text);
 	if (timeout && (parse_u64(timeout, 3600, &seconds) < 0 || seconds == 0))
 		return err_set(err, EINVAL, "HOLM_HTTP_TIMEOUT: '%s': expected seconds", timeout);
 	h->timeout = (long)seconds;
@@ -260,11 +266,24 @@ static void set_body(struct http *h)
 	}
 }
 
+/* In the host's network, also an ordinary user's: a registry may be at the host's loopback. */
+static curl_socket_t open_socket(void *data, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	const struct rootless_socket what = { .family = address->family,
+		.type = address->socktype };
+	int fd = rootless_socket(&what);
+
+	(void)data;
+	(void)purpose;
+	return fd < 0 ? CURL_SOCKET_BAD : fd;
+}
+
 static void set_all(struct http *h, struct curl_slist *headers)
 {
 	CURL *e = h->easy;
 
 	curl.reset(e);
+	curl.setopt(e, CURLOPT_OPENSOCKETFUNCTION, open_socket);
 	curl.setopt(e, CURLOPT_URL, h->request->url);
 	curl.setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl.setopt(e, CURLOPT_NOSIGNAL, 1L);

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -415,7 +416,7 @@ static int ask_once(
 	return fd_recv(self.fd, a, sizeof(*a), ret_fd, 1) == sizeof(*a) ? 0 : -EPIPE;
 }
 
-static int ask(
+static int ask_alone(
 	const void *request, size_t len, const int *fds, size_t n, int *ret_fd, struct err *err)
 {
 	struct answer a = { 0 };
@@ -441,6 +442,19 @@ static int ask(
 	else
 		fd_close(fd);
 	return 0;
+}
+
+/* Threads take turns: answers come in the order of the questions. */
+static int ask(
+	const void *request, size_t len, const int *fds, size_t n, int *ret_fd, struct err *err)
+{
+	static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
+	int r;
+
+	pthread_mutex_lock(&turn);
+	r = ask_alone(request, len, fds, n, ret_fd, err);
+	pthread_mutex_unlock(&turn);
+	return r;
 }
 
 static int socket_of_ours(const struct rootless_socket *what)

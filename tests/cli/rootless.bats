@@ -89,6 +89,29 @@ free_port() {
 	echo $port
 }
 
+@test "what a build fetches comes by the host's network, also from its loopback" {
+	local dir=$BATS_FILE_TMPDIR/fetched server port
+	mkdir -p "$dir/files"
+	echo one > "$dir/files/a"
+	echo two > "$dir/files/b"
+	python3 -u -m http.server 0 --bind 127.0.0.1 --directory "$dir/files" > "$dir/server" 2> /dev/null 3>&- &
+	server=$!
+	eventually grep -q ' port ' "$dir/server"
+	port=$(sed 's/.* port \([0-9]*\).*/\1/' "$dir/server")
+	# Two at the same time: each gets its own socket.
+	run alice build -q -o - - <<- END
+		FROM scratch AS a
+		ADD http://127.0.0.1:$port/a /
+		FROM scratch
+		ADD http://127.0.0.1:$port/b /
+		COPY --from=a /a /
+	END
+	kill $server
+	assert_status 0
+	assert_match "one"
+	assert_match "two"
+}
+
 @test "all ids: files keep their owners, and any user of the image can be" {
 	run alice run --rm "$IMAGE" stat -c %U /var/cache/apt/archives/partial
 	assert_status 0
