@@ -43,13 +43,14 @@ enum record_type {
 #define RECORD_REQUIRED 1u /* found in any case of letters */
 #define RECORD_ALWAYS 2u
 
+/* Small: what has pointers is each process' own from its start on. */
 struct record_field {
 	const char *name;
-	enum record_type type;
-	unsigned flags;
-	size_t offset;
 	const struct record_field *sub;
-	size_t sub_size;
+	enum record_type type : 8;
+	uint8_t flags;
+	uint16_t offset;
+	uint16_t sub_size;
 };
 
 struct record_list {
@@ -64,19 +65,25 @@ struct u32v {
 
 #define RECORD(type_, member_, name_, kind_) \
 	{ \
-		name_, kind_, 0, offsetof(type_, member_), NULL, 0 \
+		.name = name_, .type = kind_, .offset = offsetof(type_, member_) \
 	}
 #define RECORD_F(type_, member_, name_, kind_, flags_) \
 	{ \
-		name_, kind_, flags_, offsetof(type_, member_), NULL, 0 \
+		.name = name_, .type = kind_, .flags = flags_, .offset = offsetof(type_, member_) \
 	}
 #define RECORD_SUB(type_, member_, name_, kind_, sub_, sub_type_) \
 	{ \
-		name_, kind_, 0, offsetof(type_, member_), sub_, sizeof(sub_type_) \
+		.name = name_, .type = kind_, .offset = offsetof(type_, member_), .sub = sub_, \
+		.sub_size = sizeof(sub_type_) \
+	}
+/* An object in JSON whose members lie in the outer struct itself. */
+#define RECORD_FLAT(name_, fields_, flags_) \
+	{ \
+		.name = name_, .type = RECORD_ONE, .flags = flags_, .sub = fields_ \
 	}
 #define RECORD_END \
 	{ \
-		NULL, RECORD_STOP, 0, 0, NULL, 0 \
+		.name = NULL \
 	}
 
 /* Fills a zeroed object. On failure it is freed and zero again. -EINVAL. */

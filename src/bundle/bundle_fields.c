@@ -11,11 +11,7 @@
 	RECORD_SUB(type_, member_, name_, RECORD_ONE, sub_##_fields, struct sub_)
 #define PTR(type_, member_, name_, sub_) \
 	RECORD_SUB(type_, member_, name_, RECORD_PTR, sub_##_fields, struct sub_)
-/* An object in JSON whose members lie in the outer struct itself. */
-#define FLAT(name_, fields_) \
-	{ \
-		name_, RECORD_ONE, 0, 0, fields_, 0 \
-	}
+#define FLAT(name_, fields_) RECORD_FLAT(name_, fields_, 0)
 
 #define T struct bundle_user
 static const struct record_field bundle_user_fields[] = {

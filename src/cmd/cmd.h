@@ -43,17 +43,18 @@ enum complete {
 	COMPLETE_FILE
 };
 
+/* Small: what has pointers is each process' own from its start on. */
 struct cmd_option {
-	const char *name;    /* long form without dashes; never NULL */
-	char letter;         /* or 0 */
-	const char *metavar; /* NULL exactly for OPT_FLAG */
-	const char *help;    /* one line, lower case, no full stop */
-	enum opt_type type;
-	size_t offset;
-	/* Whether it was given, as bool, when that differs from zero: offset + 1, or 0 for none. */
-	size_t given_offset;
+	const char *name;           /* long form without dashes; never NULL */
+	const char *metavar;        /* NULL exactly for OPT_FLAG */
+	const char *help;           /* one line, lower case, no full stop */
 	const char *const *choices; /* NULL-terminated, or NULL: any */
-	enum complete complete;
+	uint16_t offset;
+	/* Whether it was given, as bool, when that differs from zero: offset + 1, or 0 for none. */
+	uint16_t given_offset;
+	char letter; /* or 0 */
+	enum opt_type type : 8;
+	enum complete complete : 8;
 	bool minus_one; /* OPT_SIZE: -1 is allowed and means unlimited */
 };
 

@@ -34,8 +34,8 @@ struct model {
 
 struct rule {
 	const char *name;
-	enum rule_type type;
-	unsigned flags;
+	enum rule_type type : 8;
+	unsigned flags : 24;
 	const struct rule *sub;
 	/* STR: "a|b|c", the choices; REFUSED: why; OBJECTS: "a,b", what makes items the same. */
 	const char *text;

@@ -70,7 +70,7 @@ static const struct record_field config_fields[] = {
 	RECORD(struct image_config, variant, "variant", RECORD_STR),
 	RECORD_SUB(struct image_config, config, "config", RECORD_ONE, process_fields,
 		struct image_process),
-	{ "rootfs", RECORD_ONE, RECORD_REQUIRED, 0, rootfs_fields, 0 },
+	RECORD_FLAT("rootfs", rootfs_fields, RECORD_REQUIRED),
 	RECORD_SUB(struct image_config, history, "history", RECORD_LIST, history_fields,
 		struct image_history),
 	RECORD_END,

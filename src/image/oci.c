@@ -31,8 +31,12 @@ static const struct record_field index_fields[] = {
 };
 
 static const struct record_field manifest_fields[] = {
-	{ "config", RECORD_ONE, RECORD_REQUIRED, offsetof(struct oci_manifest, config),
-		descriptor_fields, sizeof(struct oci_descriptor) },
+	{ .name = "config",
+		.type = RECORD_ONE,
+		.flags = RECORD_REQUIRED,
+		.offset = offsetof(struct oci_manifest, config),
+		.sub = descriptor_fields,
+		.sub_size = sizeof(struct oci_descriptor) },
 	RECORD_SUB(struct oci_manifest, layers, "layers", RECORD_LIST, descriptor_fields,
 		struct oci_descriptor),
 	RECORD_END,
