@@ -9,7 +9,9 @@ setup_file() {
 	! grep -qa __asan_init "$HOLM" || skip "AddressSanitizer's allocator does not survive a fork beside threads"
 	suite_setup own
 	WORK=$(mktemp -d)
-	export WORK HOLM_HTTP_TIMEOUT=3
+	# Nobody's credentials, for skopeo and podman; an ordinary user has no place for theirs here.
+	echo '{}' > "$WORK/auth.json"
+	export WORK HOLM_HTTP_TIMEOUT=3 REGISTRY_AUTH_FILE=$WORK/auth.json
 	start_registry "$WORK/plain"
 	export REGISTRY=127.0.0.1:$PORT
 	"$BATS_TEST_DIRNAME/registry.py" "http://$REGISTRY" "$WORK/port" 3>&- > "$WORK/between.log" 2>&1 &
@@ -35,18 +37,28 @@ teardown() { drop_root; }
 
 # start_registry DIRECTORY [YAML of "auth" and "tls"]: a registry on a free port; PORT.
 start_registry() {
+	local tries pid
 	mkdir -p "$1"
-	PORT=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-	cat > "$1/config.yml" <<- EOF
-		version: 0.1
-		storage: { filesystem: { rootdirectory: $1 }, delete: { enabled: true } }
-		http: { addr: "127.0.0.1:$PORT"${3:-} }
-		${2:-}
-	EOF
-	docker-registry serve "$1/config.yml" 3>&- > "$1/log" 2>&1 &
-	echo $! >> "$WORK/pids"
-	answers() { curl -sk -o /dev/null "${1:-http}://127.0.0.1:$PORT/v2/"; }
-	eventually answers "${4:-http}"
+	# A port that is free now may not be in a moment.
+	for tries in 1 2 3 4 5; do
+		PORT=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+		cat > "$1/config.yml" <<- EOF
+			version: 0.1
+			storage: { filesystem: { rootdirectory: $1 }, delete: { enabled: true } }
+			http: { addr: "127.0.0.1:$PORT"${3:-} }
+			${2:-}
+		EOF
+		# Variables of that name would be taken for its configuration.
+		env -u REGISTRY -u REGISTRY_AUTH_FILE docker-registry serve "$1/config.yml" 3>&- > "$1/log" 2>&1 &
+		pid=$!
+		eventually answers_or_ended "$pid" "${4:-http}"
+		! kill -0 "$pid" 2> /dev/null || break
+	done
+	echo "$pid" >> "$WORK/pids"
+	kill -0 "$pid" || { cat "$1/log"; return 1; }
+}
+answers_or_ended() {
+	curl -sk -o /dev/null "$2://127.0.0.1:$PORT/v2/" || ! kill -0 "$1" 2> /dev/null
 }
 
 # An image of two gzip layers as an OCI layout, and by skopeo in the registry: app:1; ID, CONFIG.
