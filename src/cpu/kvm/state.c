@@ -44,15 +44,18 @@ static const struct {
 
 #define MTRR_BASE_0 0x200u
 
+/* struct kvm_msrs with one entry. */
 struct one_msr {
-	struct kvm_msrs head;
+	uint32_t nmsrs, pad;
 	struct kvm_msr_entry entry;
 };
+_Static_assert(offsetof(struct one_msr, entry) == offsetof(struct kvm_msrs, entries),
+	"as the kernel has it");
 
 /* One at a time: those that a kernel lacks are absent, not the end of all. */
 static bool read_msr(struct vcpu *vcpu, uint32_t index, uint64_t *ret)
 {
-	struct one_msr m = { .head.nmsrs = 1, .entry.index = index };
+	struct one_msr m = { .nmsrs = 1, .entry.index = index };
 
 	if (ioctl(vcpu->fd, KVM_GET_MSRS, &m) != 1)
 		return false;
@@ -63,7 +66,7 @@ static bool read_msr(struct vcpu *vcpu, uint32_t index, uint64_t *ret)
 /* One that a kernel lacks need not be written with what it has after a reset. */
 static int write_msr(struct vcpu *vcpu, uint32_t index, uint64_t value, struct err *err)
 {
-	struct one_msr m = { .head.nmsrs = 1, .entry = { .index = index, .data = value } };
+	struct one_msr m = { .nmsrs = 1, .entry = { .index = index, .data = value } };
 	uint64_t now;
 
 	if (ioctl(vcpu->fd, KVM_SET_MSRS, &m) == 1 || value == 0)
