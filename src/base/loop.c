@@ -169,7 +169,7 @@ static int fire_timers(struct loop *loop)
 	int64_t now = time_monotonic();
 	int fired = 0;
 
-	for (struct loop_source *s = loop->sources; s; s = s->next) {
+	for (struct loop_source *s = loop->sources; s && !loop->stopped; s = s->next) {
 		if (s->kind != KIND_TIMER || s->dead || s->when > now)
 			continue;
 		s->dead = true;
@@ -209,7 +209,7 @@ int loop_run(struct loop *loop)
 			loop->rest_fn && !loop->rested && (timeout < 0 || timeout > loop->rest_ms);
 		int n = epoll_wait(
 			loop->epoll, events, ARRAY_SIZE(events), rests ? loop->rest_ms : timeout);
-		for (int i = 0; i < n; i++) {
+		for (int i = 0; i < n && !loop->stopped; i++) {
 			struct loop_source *s = events[i].data.ptr;
 			if (!s->dead)
 				s->fd_fn(s->data, events[i].events);

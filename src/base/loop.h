@@ -36,6 +36,6 @@ void loop_set_rest(struct loop *loop, int64_t ns, loop_timer_fn *fn, void *data)
 /* NULL is allowed. */
 void loop_remove(struct loop_source *source);
 
-/* Until loop_stop(); returns the value given there. */
+/* Until loop_stop(), after which no callback is called any more; returns the value given there. */
 int loop_run(struct loop *loop);
 void loop_stop(struct loop *loop, int value);

@@ -349,6 +349,15 @@ void clients_close_listener(struct supervisor *s)
 	s->listen_fd = fd_close(s->listen_fd);
 }
 
+void clients_hang_up(struct supervisor *s)
+{
+	for (struct client *c = s->clients, *next; c; c = next) {
+		next = c->next;
+		if (c->kind == CLIENT_ASKING)
+			client_free(c);
+	}
+}
+
 void clients_answer_stop(struct supervisor *s, const struct err *err)
 {
 	for (struct client *c = s->clients, *next; c; c = next) {

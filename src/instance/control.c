@@ -6,7 +6,6 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -221,40 +220,68 @@ int instance_remove(struct db *db, struct instance *i, bool force, bool volumes,
 	return r;
 }
 
-/* Who changes the configuration does so alone, and changes what it is then. The lock's descriptor. */
-static int lock_config(struct instance *i, struct err *err)
+/*
+ * Of who changes the configuration: he does so alone, changes what it is then, and either the instance runs, or it
+ * is at rest and stays so.
+ */
+struct change {
+	struct instance *of;
+	int config, rest; /* descriptors; rest: the instance's own lock, or -1 */
+};
+
+static void change_end(struct change *c)
 {
-	cleanup(instance_free) struct instance *fresh = NULL;
-	cleanup(fd_close) int fd = open(i->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct instance old;
+	fd_close(c->config);
+	if (c->rest >= 0)
+		instance_unlock_remove(c->of, c->rest);
+}
+DEFINE_CLEANUP_OBJECT(change_end, struct change);
+
+/* 0: somebody is just starting or ending it. */
+static int try_change(struct db *db, struct change *c, struct err *err)
+{
 	int r;
 
-	while (fd >= 0 && flock(fd, LOCK_EX) < 0)
-		if (errno != EINTR)
-			return err_errno(err, "lock '%s'", i->dir);
-	if (fd < 0 || access(i->dir, F_OK) < 0)
-		return err_set(err, ENOENT, "no such container: %s (it was removed just now)",
-			i->config.name);
-	r = instance_load(i->config.id, &fresh, err);
+	c->rest = instance_lock(c->of, /* wait= */ false, err);
+	if (c->rest < 0 && c->rest != -EWOULDBLOCK)
+		return c->rest;
+	r = c->rest < 0 ? 0 : instance_take_over(db, c->of, err);
 	if (r < 0)
 		return r;
-	old = *i;
-	*i = *fresh;
-	*fresh = old;
-	return take_fd(fd);
+	c->config = instance_lock_config(c->of, err);
+	if (c->config < 0 || c->rest >= 0 || active(c->of))
+		return c->config < 0 ? c->config : 1;
+	c->config = fd_close(c->config);
+	return 0;
+}
+
+static int change_begin(struct db *db, struct instance *i, struct change *c, struct err *err)
+{
+	int r = 0;
+
+	*c = (struct change){ .of = i, .config = -1, .rest = -1 };
+	for (int tries = 0; r == 0 && tries < 2000; tries++) {
+		if (tries)
+			poll(NULL, 0, 5);
+		r = try_change(db, c, err);
+	}
+	if (r == 0)
+		return err_set(err, EBUSY, "container '%s' is being worked on by another holm",
+			i->config.name);
+	return r < 0 ? r : 0;
 }
 
 int instance_rename(struct db *db, struct instance *i, const char *name, struct err *err)
 {
-	cleanup(fd_close) int lock = lock_config(i, err);
+	cleanup(change_end) struct change change;
 	cleanup(db_rollback) struct db_txn txn = { 0 };
 	cleanup(db_done) struct db_stmt q = { 0 };
 	cleanup(free) char *old = xstrdup(i->config.name);
 	struct err why = { 0 };
-	int r;
+	int r = change_begin(db, i, &change, err);
 
-	if (lock < 0)
-		return lock;
+	if (r < 0)
+		return r;
 	if (!name_valid(name) || !name[1])
 		return err_set(err, EINVAL,
 			"'%s' is no name for a container: two or more of [a-zA-Z0-9_.-], beginning with a letter or digit",
@@ -313,13 +340,13 @@ int instance_update(struct db *db, struct instance *i, const struct instance_lim
 	const struct instance_restart *restart, struct err *err)
 {
 	struct instance_config before = { 0 };
-	cleanup(fd_close) int lock = lock_config(i, err);
-	cleanup(json_free) json_t *copy = record_dump(instance_config_fields, &i->config);
-	int r;
+	cleanup(change_end) struct change change;
+	cleanup(json_free) json_t *copy = NULL;
+	int r = change_begin(db, i, &change, err);
 
-	(void)db;
-	if (lock < 0)
-		return lock;
+	if (r < 0)
+		return r;
+	copy = record_dump(instance_config_fields, &i->config);
 	if (limits)
 		update_limits(&i->config.limits, limits);
 	if (i->config.limits.memory && i->config.limits.memory_swap > 0 &&
@@ -537,14 +564,17 @@ static int connect_running(
 int instance_network_connect(
 	struct db *db, struct instance *i, const struct instance_network *net, struct err *err)
 {
-	cleanup(fd_close) int lock = lock_config(i, err);
+	cleanup(change_end) struct change change;
 	cleanup(network_free) struct network *n = NULL;
 	struct instance_network *own;
-	const char *mode = i->config.network_mode;
-	int r = lock < 0 ? lock : network_find(db, net->network, &n, err);
+	const char *mode;
+	int r = change_begin(db, i, &change, err);
 
+	if (r == 0)
+		r = network_find(db, net->network, &n, err);
 	if (r < 0)
 		return r;
+	mode = i->config.network_mode;
 	if (strcmp(mode, "host") == 0 || strncmp(mode, "container:", 10) == 0)
 		return err_set(err, EINVAL,
 			"container %s uses the network of %s: it cannot join another",
@@ -557,9 +587,7 @@ int instance_network_connect(
 			n->name);
 	if (active(i)) {
 		r = connect_running(db, i, net, err);
-		if (has_ended(r)) /* then its next run joins */
-			r = settle(db, i, err);
-		if (r < 0)
+		if (r < 0 && !has_ended(r)) /* then its next run joins */
 			return r;
 	}
 	own = record_list_add(&i->config.networks, sizeof(*own));
@@ -576,11 +604,13 @@ int instance_network_connect(
 int instance_network_disconnect(
 	struct db *db, struct instance *i, const char *network, bool force, struct err *err)
 {
-	cleanup(fd_close) int lock = lock_config(i, err);
+	cleanup(change_end) struct change change;
 	cleanup(network_free) struct network *n = NULL;
 	size_t at;
-	int r = lock < 0 ? lock : network_find(db, network, &n, err);
+	int r = change_begin(db, i, &change, err);
 
+	if (r == 0)
+		r = network_find(db, network, &n, err);
 	if (r < 0)
 		return r;
 	at = find_network(i, n);

@@ -84,6 +84,18 @@ int ports_publish(struct supervisor *s, struct err *err)
 		s->loop, s->port_fds, s->n_port_fds, address, targets, &s->proxy, err);
 }
 
+/* Not between two runs, nor once the process is dead: the next run, if there is one, has what is noted down now. */
+static bool has_links(const struct supervisor *s)
+{
+	return instance_running(s->i) && run_alive(&s->i->state.run);
+}
+
+/* What could not be done to links that are gone is no failure. */
+static int unless_over(const struct supervisor *s, int r)
+{
+	return r < 0 && !has_links(s) ? 0 : r;
+}
+
 static void withdraw_ports(struct supervisor *s)
 {
 	struct err err = { 0 };
@@ -102,6 +114,8 @@ static void withdraw_ports(struct supervisor *s)
 /* To where the first network leads now. */
 static int republish(struct supervisor *s, struct err *err)
 {
+	if (!has_links(s))
+		return 0;
 	withdraw_ports(s);
 	return ports_publish(s, err);
 }
@@ -156,7 +170,7 @@ int supervisor_connect(struct supervisor *s, json_t *endpoint, struct err *err)
 	if (r == 0)
 		choose_link(s, &ep);
 	if (r == 0)
-		r = s->engine->attach(&s->i->state.run, &ep, err);
+		r = unless_over(s, s->engine->attach(&s->i->state.run, &ep, err));
 	if (r == 0) {
 		copy_endpoint(&ep, &s->i->state.endpoints);
 		copy_endpoint(&ep, &s->bundle->holm.endpoints);
@@ -164,7 +178,7 @@ int supervisor_connect(struct supervisor *s, json_t *endpoint, struct err *err)
 			r = republish(s, err);
 		supervisor_save(s);
 		/* Without names it still has its network. */
-		if (names_start(s, err) < 0 && err)
+		if (has_links(s) && names_start(s, err) < 0 && err)
 			log_warn("%s", err->text);
 	}
 	record_clear(bundle_endpoint_fields, &ep);
@@ -178,17 +192,22 @@ static void drop_endpoint(struct record_list *list, const char *network)
 			record_list_remove(list, n, bundle_endpoint_fields);
 }
 
+static void make_default(struct record_list *list)
+{
+	if (list->n)
+		((struct bundle_endpoint *)list->items[0])->is_default = true;
+}
+
 /* The first network is gone: way out and published ports move to the next. */
 static int lead_through_first(struct supervisor *s, struct err *err)
 {
-	struct bundle_endpoint *ep =
-		s->i->state.endpoints.n ? s->i->state.endpoints.items[0] : NULL;
+	const struct record_list *list = &s->i->state.endpoints;
 	int r = 0;
 
-	if (ep && s->engine->set_default) {
-		ep->is_default = true;
-		r = s->engine->set_default(&s->i->state.run, ep, err);
-	}
+	make_default(&s->i->state.endpoints);
+	make_default(&s->bundle->holm.endpoints);
+	if (list->n && s->engine->set_default)
+		r = unless_over(s, s->engine->set_default(&s->i->state.run, list->items[0], err));
 	return r < 0 ? r : republish(s, err);
 }
 
@@ -201,7 +220,7 @@ int supervisor_disconnect(struct supervisor *s, const char *network, struct err 
 		if (strcmp(ep->network, network) != 0)
 			continue;
 		r = s->engine->detach
-			    ? s->engine->detach(&s->i->state.run, ep, err)
+			    ? unless_over(s, s->engine->detach(&s->i->state.run, ep, err))
 			    : err_set(err, ENOTSUP, "it cannot leave a network while it runs");
 		if (r < 0)
 			return r;

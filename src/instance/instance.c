@@ -283,6 +283,8 @@ static int remove_files(const struct instance *i)
 
 int instance_delete(struct db *db, struct instance *i, bool volumes, struct err *err)
 {
+	cleanup(fd_close) int config = instance_lock_dir(i, NULL);
+
 	/* Rows first: a directory without a row is swept; a row without a directory would be a
 	 * broken instance. */
 	int r = drop_rows(db, i->config.id, err);
@@ -312,6 +314,7 @@ static struct instance *nameless(const char *id)
 
 static int wipe(struct db *db, struct instance *i, struct err *err)
 {
+	cleanup(fd_close) int config = instance_lock_dir(i, NULL);
 	int r;
 
 	guess_run_state(i);

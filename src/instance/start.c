@@ -93,12 +93,19 @@ static bool in_hosts_network(const struct bundle *b)
 	return true;
 }
 
-static int prepare(struct db *db, struct instance *i, bool *ret_hosts_network, struct err *err)
+/*
+ * Under the lock of the configuration: it is what this run is of, and who has just found a former run to be joined
+ * to a network does so before this one takes its places, or not at all. What was kept since it was created has
+ * neither changed nor run.
+ */
+static int prepare(
+	struct db *db, struct instance *i, bool is_new, bool *ret_hosts_network, struct err *err)
 {
+	cleanup(fd_close) int config = is_new ? -1 : instance_lock_config(i, err);
 	cleanup(image_free) struct image *image = NULL;
 	cleanup(bundle_free) struct bundle *bundle = NULL;
 	cleanup(free) char *path = xasprintf("%s/bundle.json", i->run_dir);
-	int r = image_find(db, i->config.image_id, &image, err);
+	int r = is_new || config >= 0 ? image_find(db, i->config.image_id, &image, err) : config;
 
 	if (r == 0)
 		r = reserve(db, i, err);
@@ -273,8 +280,8 @@ static int take_lock(const struct instance *i, struct err *err)
 int instance_start(
 	struct db *db, struct instance *i, const struct instance_start *how, struct err *err)
 {
+	bool is_new = instance_lock_kept(i), hosts_network = false;
 	cleanup(fd_close) int lock = take_lock(i, err);
-	bool hosts_network = false;
 	int r;
 
 	if (lock == -EALREADY)
@@ -283,7 +290,7 @@ int instance_start(
 		return lock;
 	r = instance_take_over(db, i, err);
 	if (r == 0)
-		r = prepare(db, i, &hosts_network, err);
+		r = prepare(db, i, is_new, &hosts_network, err);
 	if (r < 0) {
 		network_release(db, i->config.id, NULL, NULL);
 		network_sweep(db, NULL);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -122,16 +123,19 @@ int instance_load(const char *id, struct instance **ret, struct err *err)
 	return 0;
 }
 
+static int just_removed(const struct instance *i, struct err *err)
+{
+	return err_set(
+		err, ENOENT, "no such container: %s (it was removed just now)", i->config.name);
+}
+
 int instance_reload_state(struct instance *i, struct err *err)
 {
 	struct instance_state fresh = { 0 };
 	int r = read_record(i->dir, "state.json", instance_state_fields, &fresh, err);
 
-	if (r == -ENOENT)
-		return err_set(err, ENOENT, "no such container: %s (it was removed just now)",
-			i->config.name);
 	if (r < 0)
-		return r;
+		return r == -ENOENT ? just_removed(i, err) : r;
 	record_clear(instance_state_fields, &i->state);
 	i->state = fresh;
 	return 0;
@@ -144,10 +148,7 @@ static int save(const struct instance *i, const char *name, const struct record_
 	cleanup(json_free) json_t *j = record_dump(fields, obj);
 	int r = json_write(AT_FDCWD, path, j, 0, err);
 
-	if (r == -ENOENT && access(i->dir, F_OK) < 0)
-		return err_set(err, ENOENT, "no such container: %s (it was removed just now)",
-			i->config.name);
-	return r;
+	return r == -ENOENT && access(i->dir, F_OK) < 0 ? just_removed(i, err) : r;
 }
 
 int instance_save_config(const struct instance *i, struct err *err)
@@ -212,6 +213,35 @@ void instance_unlock_remove(const struct instance *i, int lock_fd)
 	/* The lock is let go last: until then nobody else makes anything here. */
 	dir_remove(AT_FDCWD, i->run_dir);
 	fd_close(lock_fd);
+}
+
+int instance_lock_dir(const struct instance *i, struct err *err)
+{
+	cleanup(fd_close) int fd = open(i->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	while (fd >= 0 && flock(fd, LOCK_EX) < 0)
+		if (errno != EINTR)
+			return err_errno(err, "lock '%s'", i->dir);
+	if (fd < 0 && errno != ENOENT)
+		return err_errno(err, "open '%s'", i->dir);
+	return fd >= 0 && is_current(fd, i->dir) ? take_fd(fd) : just_removed(i, err);
+}
+
+int instance_lock_config(struct instance *i, struct err *err)
+{
+	cleanup(instance_free) struct instance *fresh = NULL;
+	cleanup(fd_close) int fd = instance_lock_dir(i, err);
+	struct instance old = *i;
+	int r;
+
+	if (fd < 0)
+		return fd;
+	r = instance_load(i->config.id, &fresh, err);
+	if (r < 0)
+		return r == -ENOENT ? just_removed(i, err) : r;
+	*i = *fresh;
+	*fresh = old;
+	return take_fd(fd);
 }
 
 void instance_event(

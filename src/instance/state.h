@@ -1,7 +1,8 @@
 #pragma once
 /*
- * Inside instance/: an instance's directories, files and lock. Who holds RUN/instances/ID/lock may
- * change what is there: the supervisor while it lives, else whoever starts, removes or reconciles.
+ * Inside instance/: an instance's directories, files and locks. Who holds RUN/instances/ID/lock may
+ * change what is there: the supervisor while it lives, else whoever starts, removes, reconciles, or changes
+ * the configuration of what is at rest. Of what runs it is changed under the lock of ROOT/instances/ID.
  */
 #include "instance/instance.h"
 
@@ -24,6 +25,15 @@ bool instance_lock_kept(const struct instance *i);
 void instance_unlock_remove(const struct instance *i, int lock_fd);
 
 /*
+ * The lock of the instance's configuration, as a descriptor: of who changes it, makes a run of it or removes it.
+ * Whoever takes both takes the instance's first. While it is held a supervisor may be asked, for a supervisor
+ * that needs it itself hangs up on those whose answers are owed. -ENOENT: there is no such directory any more.
+ */
+int instance_lock_dir(const struct instance *i, struct err *err);
+/* The same, and what i is then, from its files. */
+int instance_lock_config(struct instance *i, struct err *err);
+
+/*
  * For instances whose owner died: with the lock free and a run directory there, takes down what is
  * left and records the end. i is gone (-ENOENT) when it was to be removed with its process. 0 when
  * there was nothing to do.
@@ -34,7 +44,7 @@ int instance_reconcile_locked(struct db *db, struct instance *i, struct err *err
 /* By who has just taken the lock to work on it: its state now, reconciled when an owner had died. */
 int instance_take_over(struct db *db, struct instance *i, struct err *err);
 
-/* Rows, files, holds; the lock must be held. */
+/* Rows, files, holds; the lock must be held, that of the configuration must not. */
 int instance_delete(struct db *db, struct instance *i, bool volumes, struct err *err);
 /* Directories that have no row, left by a killed create or rm. */
 void instance_sweep(struct db *db);

@@ -388,7 +388,7 @@ int supervisor_pause(struct supervisor *s, bool pause, struct err *err)
 
 	if (!s->engine->pause)
 		return err_set(err, ENOTSUP, "isolation '%s' cannot pause", s->engine->name);
-	if (!instance_running(s->i) || s->pidfd < 0) /* between two runs, or after the last */
+	if (!instance_running(s->i)) /* between two runs */
 		return err_set(err, EINVAL, "it is not running");
 	r = s->engine->pause(&s->i->state.run, pause, err);
 	if (r < 0)
@@ -487,10 +487,12 @@ static void finish(struct supervisor *s)
 	clients_close_listener(s);
 	log_writer_free(s->log);
 	s->log = NULL;
-	if (db && s->i->config.auto_remove)
+	if (db && s->i->config.auto_remove) {
+		clients_hang_up(s); /* one of them may hold the lock of the configuration */
 		removed = instance_delete(db, s->i, /* volumes= */ true, &err) == 0;
-	else if (db && had_network && network_release(db, s->i->config.id, NULL, &err) < 0)
+	} else if (db && had_network && network_release(db, s->i->config.id, NULL, &err) < 0) {
 		log_warn("%s", err.text);
+	}
 	reserve_spend(); /* else a full disk would have it recorded as running */
 	if (!removed)
 		supervisor_save(s);

@@ -100,6 +100,8 @@ void clients_stdin_room(struct supervisor *s);
 void clients_answer_stop(struct supervisor *s, const struct err *err);
 /* No further client is taken; the socket's name is gone. */
 void clients_close_listener(struct supervisor *s);
+/* Those whose requests were not read are not kept waiting. */
+void clients_hang_up(struct supervisor *s);
 /* The last word: exit code to attached and waiting clients, flushed within bounds, then closed. */
 void clients_finish(struct supervisor *s);
 

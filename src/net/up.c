@@ -35,6 +35,13 @@ static int write_state(int dir, const struct network *n, struct err *err)
 	return nft_network_write(dir, n->id, &state, err);
 }
 
+static bool has_state(int dir, const char *id)
+{
+	cleanup(free) char *name = xasprintf("%s.up", id);
+
+	return faccessat(dir, name, F_OK, 0) == 0;
+}
+
 static void forget_state(int dir, const char *id)
 {
 	cleanup(free) char *name = xasprintf("%s.up", id);
@@ -72,8 +79,9 @@ int network_up(struct db *db, const char *network, struct err *err)
 	r = netlink_open(&nl, NETLINK_ROUTE, err);
 	if (r == 0)
 		r = bridge_check(&nl, n, err);
-	/* Another program's "flush ruleset" takes our rules along. */
-	if (r < 0 || (r > 0 && nft_table_exists()))
+	/* Another program's "flush ruleset" takes our rules along; a sweep that found nobody on it, but a new member
+	 * before it came to the bridge, takes those of the network. */
+	if (r < 0 || (r > 0 && has_state(dir, n->id) && nft_table_exists()))
 		return r < 0 ? r : 0;
 	log_debug("net", "network '%s' goes up%s", n->name, r ? ": its rules were gone" : "");
 	if (r > 0) {
@@ -204,9 +212,8 @@ struct keeper {
 static bool keep_bridge(void *data, const char *network_id)
 {
 	const struct keeper *keeper = data;
-	cleanup(free) char *file = xasprintf("%s.up", network_id);
 
-	return faccessat(keeper->dir, file, F_OK, 0) == 0 || has_members(keeper->db, network_id);
+	return has_state(keeper->dir, network_id) || has_members(keeper->db, network_id);
 }
 
 /* Looks without the lock, for everybody who has ended asks, and next to none of them was the last one. */

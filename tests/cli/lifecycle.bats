@@ -351,3 +351,49 @@ time.sleep(2)' "$(echo "$HOLM_ROOT"/*.db)" > "$BATS_TEST_TMPDIR/held" 3>&- &
 	assert_match 'no such container'
 	holm rm -f -v "$name"
 }
+
+# waits_for DIRECTORY: somebody waits for the lock of it.
+waits_for() { grep -q -- "-> FLOCK .*:$(stat -c %i "$1") " /proc/locks; }
+
+@test "who removes or starts a container waits for who changes its configuration, and heeds it" {
+	local name id dir
+	name=$(unique)
+	id=$(holm create --name "$name" -e "WORD=before" "$IMAGE" sh -c 'echo $WORD')
+	dir=$HOLM_ROOT/instances/$id
+	exec 9< "$dir"
+	flock 9
+	holm start -a "$name" > "$BATS_TEST_TMPDIR/out" 9<&- 3>&- &
+	eventually waits_for "$dir"
+	sed -i.old s/WORD=before/WORD=after/ "$dir/config.json"
+	flock -u 9
+	wait $!
+	[ "$(cat "$BATS_TEST_TMPDIR/out")" = after ]
+	flock 9
+	holm rm "$name" 9<&- 3>&- &
+	eventually waits_for "$dir"
+	[ -e "$dir/config.json" ]
+	run holm inspect -f '{{.Name}}' "$name"
+	assert_output "/$name"
+	# Who waits behind it is told that there is nothing left to change.
+	holm update --restart no "$name" 9<&- 3>&- 2> "$BATS_TEST_TMPDIR/update" &
+	flock -u 9
+	exec 9<&-
+	wait $! || true
+	[ ! -s "$BATS_TEST_TMPDIR/update" ] || grep -q "no such container" "$BATS_TEST_TMPDIR/update"
+	eventually eval "[ ! -e $dir ]"
+}
+
+@test "a request that comes just after the end is not answered by what is no more" {
+	local name id option
+	for option in "" --rm; do
+		name=$(unique)
+		# shellcheck disable=SC2086
+		id=$(holm run -d $option --memory 64m --name "$name" "$IMAGE" sleep 1000)
+		run python3 "$PROJECT/tests/cli/late.py" "$HOLM_ROOT/instances/$id" "${HOLM_RUN:-$HOLM_ROOT/run}/instances/$id"
+		assert_status 0
+		assert_output ""
+		run holm wait "$name"
+		[ -z "$option" ] || eventually eval "[ ! -e $HOLM_ROOT/instances/$id ]"
+	done
+	holm rm "$(holm ps -lq)"
+}

@@ -269,3 +269,24 @@ clean() {
 	net rm -f "$name" "$name-guest"
 	net network rm "$name"
 }
+
+restarts_to_come() { [ "$(net inspect -f '{{.State.Status}}' "$1")" = restarting ]; }
+
+@test "a network is joined and left between two runs, and the next run is on it" {
+	local name
+	name=$(unique)
+	net network create "$name" > /dev/null
+	net run -d --name "$name" --restart always "$IMAGE" sh -c 'ls /sys/class/net; exit 3'
+	eventually eval "[ \$(net inspect -f '{{.RestartCount}}' $name) -ge 4 ]"
+	eventually restarts_to_come "$name"
+	run net network connect "$name" "$name"
+	assert_status 0
+	assert_output ""
+	run net network disconnect bridge "$name"
+	assert_status 0
+	eventually eval "net logs --tail 3 $name | grep -q eth1"
+	run net logs --tail 2 "$name"
+	assert_output $'eth1\nlo'
+	net rm -f "$name"
+	net network rm "$name"
+}
