@@ -73,6 +73,8 @@ static const struct cmd *const table[] = {
 	&cmd_compose_restart,
 	&cmd_compose_kill,
 	&cmd_compose_rm,
+	&cmd_compose_pause,
+	&cmd_compose_unpause,
 	&cmd_machine_run,
 	&cmd_events,
 	&cmd_system_df,

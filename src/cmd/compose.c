@@ -100,10 +100,14 @@ int compose_project(
 	return 0;
 }
 
-static void report(const char *what, const char *did)
+static void report(void *data, const char *what, const char *did)
 {
+	(void)data;
 	fprintf(stderr, " %s  %s\n", what, did);
 }
+
+const struct compose_report compose_shown = { .fn = report };
+const struct compose_store compose_store = { cmd_db, cmd_db_close };
 
 struct up_options {
 	bool build, no_build, detach, force_recreate, no_recreate, no_start, remove_orphans, wait,
@@ -138,20 +142,23 @@ static const struct cmd_option up_rows[] = {
 struct bring_up {
 	struct cmd_call *call;
 	struct compose_project *p;
-	compose_report_fn *report;
+	pid_t follower; /* who shows what the containers write, or 0 */
 };
 
-static void report_to_parent(const char *what, const char *did)
+static void report_up(void *data, const char *what, const char *did)
 {
-	report(what, did);
-	if (strcmp(did, "Started") == 0)
-		kill(getppid(), COMPOSE_STARTED);
+	const struct bring_up *b = data;
+
+	report(NULL, what, did);
+	if (b->follower && strcmp(did, "Started") == 0)
+		kill(b->follower, COMPOSE_STARTED);
 }
 
 /* The exit status. */
 static int bring_up(void *data)
 {
-	const struct bring_up *b = data;
+	struct bring_up *b = data;
+	const struct compose_report shown = { report_up, b };
 	const struct up_options *o = b->call->options;
 	const struct compose_up how = { o->force_recreate, o->no_recreate, o->no_start,
 		o->remove_orphans, o->wait, o->no_deps, o->timeout_given ? o->timeout : -1 };
@@ -160,7 +167,7 @@ static int bring_up(void *data)
 
 	if (!db || compose_pull(db, b->p, &err) < 0 ||
 		(!o->no_build && compose_build(db, b->p, !o->build, false, &err) < 0) ||
-		compose_up(db, b->p, &how, b->report, &err) < 0)
+		compose_up(&compose_store, b->p, &how, &shown, &err) < 0)
 		return cmd_fail(&err, 1);
 	return 0;
 }
@@ -168,10 +175,11 @@ static int bring_up(void *data)
 static int run_up(struct cmd_call *call)
 {
 	const struct up_options *o = call->options;
-	const struct compose_foreground how = { o->timeout_given ? o->timeout : -1,
+	const struct compose_foreground how = { { .timeout = o->timeout,
+							.timeout_given = o->timeout_given },
 		o->abort || o->exit_code_from, o->exit_code_from };
 	cleanup(compose_free) struct compose_project p = { 0 };
-	struct bring_up b = { call, &p, report };
+	struct bring_up b = { call, &p, 0 };
 	struct err err = { 0 };
 
 	if (o->build && o->no_build)
@@ -188,7 +196,7 @@ static int run_up(struct cmd_call *call)
 			o->exit_code_from);
 	if (o->detach || o->wait || o->no_start)
 		return bring_up(&b);
-	b.report = report_to_parent;
+	b.follower = getpid();
 	return compose_foreground(&p, &how, bring_up, &b);
 }
 
@@ -229,14 +237,13 @@ static int run_down(struct cmd_call *call)
 		o->timeout_given ? o->timeout : -1 };
 	cleanup(compose_free) struct compose_project p = { 0 };
 	struct err err = { 0 };
-	struct db *db;
 
 	/* Of all profiles: what was started with one is taken down without naming it. */
 	strv_add(&global.profiles, "*");
-	if (compose_project(NULL, true, &p, &err) < 0)
+	if (compose_project(NULL, true, &p, &err) < 0 ||
+		compose_down(&compose_store, &p, &how, &compose_shown, &err) < 0)
 		return cmd_fail(&err, 1);
-	db = cmd_db(&err);
-	return db && compose_down(db, &p, &how, report, &err) == 0 ? 0 : cmd_fail(&err, 1);
+	return 0;
 }
 
 const struct cmd cmd_compose_down = {
@@ -403,7 +410,7 @@ static int run_ps(struct cmd_call *call)
 	if (compose_project(call->args, false, &p, &err) < 0)
 		return cmd_fail(&err, 1);
 	db = cmd_db(&err);
-	if (!db || compose_containers(db, &p, NULL, &list, &err) < 0)
+	if (!db || compose_containers(db, &p, NULL, o->all, &list, &err) < 0)
 		return cmd_fail(&err, 1);
 	for (size_t i = 0; i < list.n; i++) {
 		const struct instance *one = list.items[i];

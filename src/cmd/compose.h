@@ -17,14 +17,24 @@ int compose_container(const char *service, int64_t number, char **ret, struct er
 /* Loads the project and selects services by name (or all). */
 int compose_project(
 	char *const *services, bool dependencies, struct compose_project *ret, struct err *err);
-/* Does what `start`, `stop`, `restart`, `kill` or `rm` does to the chosen services' containers, and says so.
- * timeout in s; -1: each container's own. */
-int compose_each(const struct cmd *cmd, struct db *db, const struct compose_project *p,
-	int64_t timeout, struct err *err);
+/* What happens, on standard error. */
+extern const struct compose_report compose_shown;
+extern const struct compose_store compose_store;
+/* What the verbs that act on containers are asked. */
+struct life_options {
+	int64_t timeout; /* s */
+	bool timeout_given, force, stop, volumes, no_deps;
+	const char *signal;
+	char *const *also; /* services that are restarted only if they run */
+};
+/* Does what `start`, `stop`, `restart`, `kill`, `rm`, `pause` or `unpause` does to the chosen services'
+ * containers, and says so; their number. */
+int compose_act(const struct cmd *cmd, const struct compose_project *p,
+	const struct life_options *o, struct err *err);
 
 struct compose_foreground {
-	int64_t timeout; /* as above */
-	bool abort;      /* stop all when one has ended, but well where another waits for that */
+	struct life_options life; /* how what runs is stopped */
+	bool abort; /* stop all when one has ended, but well where another waits for that */
 	const char *exit_code_from;
 };
 /* From `up` to its parent: a container has started. One that is left over does no harm, as its default is to be

@@ -72,7 +72,7 @@ static int choose(struct compose_project *p, struct instance_list *ret, struct e
 	struct db *db = cmd_db(err);
 	struct instance_list all = { 0 };
 	size_t n = 0;
-	int r = db ? compose_containers(db, p, NULL, &all, err) : -EIO;
+	int r = db ? compose_containers(db, p, NULL, false, &all, err) : -EIO;
 
 	if (r < 0)
 		return r;
@@ -207,15 +207,13 @@ static void work(struct foreground *f, enum phase phase)
 {
 	const struct cmd *cmd = phase == KILLING ? &cmd_compose_kill : &cmd_compose_stop;
 	struct err err = { 0 };
-	struct db *db;
 	int r;
 
 	f->phase = phase;
 	f->worker = fork_with_us();
 	if (f->worker != 0)
 		return;
-	db = cmd_db(&err);
-	r = db ? compose_each(cmd, db, f->p, f->how->timeout, &err) : -EIO;
+	r = compose_act(cmd, f->p, &f->how->life, &err);
 	if (r < 0)
 		cmd_fail(&err, 1);
 	cmd_db_close();

@@ -113,3 +113,5 @@ extern const struct cmd cmd_compose_stop;
 extern const struct cmd cmd_compose_restart;
 extern const struct cmd cmd_compose_kill;
 extern const struct cmd cmd_compose_rm;
+extern const struct cmd cmd_compose_pause;
+extern const struct cmd cmd_compose_unpause;

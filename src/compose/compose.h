@@ -45,25 +45,52 @@ int compose_hash(
 int compose_environment(
 	const struct compose_project *p, const char *service, char ***ret, struct err *err);
 
-/* What happens, for a person to see: "Container p-web-1", "Started". */
-typedef void compose_report_fn(const char *what, const char *did);
+/* The store, which processes that work side by side each open for themselves. */
+struct compose_store {
+	struct db *(*open)(struct err *err); /* or what is open */
+	void (*close)(void);
+};
+
+/* What happens, for a person to see: "Container p-web-1", "Started". From any process that works for us. */
+struct compose_report {
+	void (*fn)(void *data, const char *what, const char *did);
+	void *data;
+};
+void compose_tell(const struct compose_report *report, const char *did, const char *fmt, ...)
+	printf_like(3, 4);
 
 struct compose_up {
 	bool force_recreate, no_recreate, no_start, remove_orphans, wait, no_deps;
 	int64_t timeout; /* s; -1: each container's own */
 };
-int compose_up(struct db *db, struct compose_project *p, const struct compose_up *how,
-	compose_report_fn *report, struct err *err);
+/* What does not depend on each other comes up at the same time, and goes so. `store` is open or closed afterwards. */
+int compose_up(const struct compose_store *store, struct compose_project *p,
+	const struct compose_up *how, const struct compose_report *report, struct err *err);
 struct compose_down {
 	bool volumes, remove_orphans;
 	int64_t timeout;
 };
-int compose_down(struct db *db, struct compose_project *p, const struct compose_down *how,
-	compose_report_fn *report, struct err *err);
-/* The project's containers: of one service, or of all (NULL), by service and number. */
+int compose_down(const struct compose_store *store, struct compose_project *p,
+	const struct compose_down *how, const struct compose_report *report, struct err *err);
+/* The project's containers: of one service, or of all (NULL), by service and number; one_off: those of
+ * `compose run`, too. */
 int compose_containers(struct db *db, const struct compose_project *p, const char *service,
-	struct instance_list *ret, struct err *err);
+	bool one_off, struct instance_list *ret, struct err *err);
+#define COMPOSE_LABEL "com.docker.compose."
 const char *compose_label(const struct instance *i, const char *name); /* "service"; "" without */
+bool compose_one_off(const struct instance *i);
+
+/* What is done to each container of the chosen services, in the order of dependencies or against it. */
+struct compose_each {
+	bool backwards;
+	/* In a process that may be its own. *did: what to tell, or NULL. */
+	int (*work)(
+		void *data, struct db *db, struct instance *i, const char **did, struct err *err);
+	void *data;
+};
+/* The number of containers. */
+int compose_each(const struct compose_store *store, const struct compose_project *p,
+	const struct compose_each *each, const struct compose_report *report, struct err *err);
 
 /* Of network_mode, pid and ipc: "service:NAME" as "container:ID", its first one; others as they are. The caller
  * frees. */

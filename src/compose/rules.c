@@ -288,7 +288,7 @@ static const struct rule build_rules[] = { { "context", STR, PATH }, { "dockerfi
 static const struct rule depends_rules[] = {
 	{ "condition", STR, 0, NULL,
 		"service_started|service_healthy|service_completed_successfully" },
-	{ "required", BOOL }, { "restart", BOOL, IDLE }, { NULL }
+	{ "required", BOOL }, { "restart", BOOL }, { NULL }
 };
 
 static const char no_devices[] = "devices are given by the service's own 'devices'";

@@ -225,7 +225,7 @@ int compose_shared(struct db *db, const struct compose_project *p, const char *m
 		*ret = xstrdup(mode);
 		return 0;
 	}
-	r = compose_containers(db, p, mode + 8, &list, err);
+	r = compose_containers(db, p, mode + 8, false, &list, err);
 	if (r == 0 && !list.n)
 		r = err_set(err, ENOENT,
 			"'%s': that service has no container: let this one depend on it", mode);
@@ -386,7 +386,7 @@ static int set_labels(const struct compose_project *p, const char *service, int6
 		return r;
 	snprintf(text, sizeof(text), "%lld", (long long)number);
 	for (size_t i = 0; i < ARRAY_SIZE(labels); i++) {
-		cleanup(free) char *name = xasprintf("com.docker.compose.%s", labels[i].name);
+		cleanup(free) char *name = xasprintf(COMPOSE_LABEL "%s", labels[i].name);
 		map_set(&c->labels, name, labels[i].value);
 	}
 	return 0;

@@ -1,35 +1,49 @@
-/* Making a project's networks, volumes and containers what its files say, and taking them down. */
+/* Making a project's containers what its files say, several at a time, and taking them down. */
 #include "compose/compose.h"
 
 #include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/alloc.h"
-#include "base/ident.h"
 #include "base/log.h"
-#include "base/parse.h"
 #include "base/strv.h"
+#include "compose/order.h"
+#include "compose/resources.h"
 #include "image/image.h"
-#include "instance/event.h"
-#include "instance/volume.h"
-#include "net/net.h"
 
-#define LABEL "com.docker.compose."
 #define POLL_NS 100000000
+
+void compose_tell(const struct compose_report *report, const char *did, const char *fmt, ...)
+{
+	char what[256];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(what, sizeof(what), fmt, ap);
+	va_end(ap);
+	report->fn(report->data, what, did);
+}
 
 const char *compose_label(const struct instance *i, const char *name)
 {
-	cleanup(free) char *key = xasprintf(LABEL "%s", name);
+	cleanup(free) char *key = xasprintf(COMPOSE_LABEL "%s", name);
 
 	return map_get(i->config.labels, key) ?: "";
 }
 
-static int number_of(const struct instance *i)
+bool compose_one_off(const struct instance *i)
 {
-	return atoi(compose_label(i, "container-number"));
+	return strcmp(compose_label(i, "oneoff"), "True") == 0;
+}
+
+static int64_t number_of(const struct instance *i)
+{
+	return atoll(compose_label(i, "container-number"));
 }
 
 static int compare(const void *a, const void *b)
@@ -37,11 +51,11 @@ static int compare(const void *a, const void *b)
 	const struct instance *x = *(struct instance *const *)a, *y = *(struct instance *const *)b;
 	int r = strcmp(compose_label(x, "service"), compose_label(y, "service"));
 
-	return r ? r : number_of(x) - number_of(y);
+	return r ? r : (number_of(x) > number_of(y)) - (number_of(x) < number_of(y));
 }
 
 int compose_containers(struct db *db, const struct compose_project *p, const char *service,
-	struct instance_list *ret, struct err *err)
+	bool one_off, struct instance_list *ret, struct err *err)
 {
 	struct instance_list all = { 0 };
 	size_t n = 0;
@@ -52,7 +66,8 @@ int compose_containers(struct db *db, const struct compose_project *p, const cha
 	for (size_t i = 0; i < all.n; i++) {
 		struct instance *one = all.items[i];
 		if (strcmp(compose_label(one, "project"), p->name) == 0 &&
-			(!service || strcmp(compose_label(one, "service"), service) == 0))
+			(!service || strcmp(compose_label(one, "service"), service) == 0) &&
+			(one_off || !compose_one_off(one)))
 			all.items[n++] = one;
 		else
 			instance_free(one);
@@ -64,125 +79,13 @@ int compose_containers(struct db *db, const struct compose_project *p, const cha
 	return 0;
 }
 
-static void set_labels(const struct compose_project *p, const char *kind, const char *name,
-	const struct node *n, char ***labels)
+static void tell(const struct compose_report *report, const struct instance *i, const char *did)
 {
-	cleanup(free) char *key = xasprintf(LABEL "%s", kind);
-
-	node_to_map(node_get(n, "labels"), labels);
-	map_set(labels, LABEL "project", p->name);
-	map_set(labels, key, name);
-}
-
-static void set_pools(const struct node *pools, struct network *n)
-{
-	for (size_t i = 0; pools && i < pools->n; i++) {
-		const struct node *pool = pools->items[i];
-		const char *subnet = node_text(pool, "subnet");
-		bool six = subnet && strchr(subnet, ':');
-		str_replace(six ? &n->subnet6 : &n->subnet4, subnet);
-		str_replace(six ? &n->gateway6 : &n->gateway4, node_text(pool, "gateway"));
-		str_replace(six ? &n->range6 : &n->range4, node_text(pool, "ip_range"));
-		node_to_map(node_get(pool, "aux_addresses"), &n->aux);
-	}
-}
-
-static int make_network(struct db *db, const struct compose_project *p, const char *name,
-	compose_report_fn *report, struct err *err)
-{
-	const struct node *node = node_get(node_get(p->root, "networks"), name);
-	cleanup(free) char *full = compose_resource_name(p, "networks", name);
-	cleanup(network_free) struct network *there = NULL, *n = NULL;
-	int r = network_find(db, full, &there, NULL);
-
-	if (r == 0 && strcmp(there->name, full) == 0)
-		return 0;
-	if (node_bool(node, "external"))
-		return node_err(node, err, ENOENT, name,
-			"the external network '%s' is not there: 'holm network create %s' makes it",
-			full, full);
-	n = xnew(struct network);
-	n->name = xstrdup(full);
-	n->driver = xstrdup_null(node_text(node, "driver"));
-	n->ipv6 = node_bool(node, "enable_ipv6");
-	n->internal = node_bool(node, "internal");
-	n->attachable = node_bool(node, "attachable");
-	node_to_map(node_get(node, "driver_opts"), &n->options);
-	set_pools(node_at(node, "ipam.config"), n);
-	set_labels(p, "network", name, node, &n->labels);
-	r = network_create(db, n, err);
-	if (r < 0)
-		return err_wrap(err, "network %s", name);
-	event_emit("network", "create", n->id,
-		(char *[]){ (char *)"name", n->name, (char *)"type", n->driver, NULL });
-	cleanup(free) char *what = xasprintf("Network %s", full);
-	report(what, "Created");
-	return 0;
-}
-
-static int make_volume(struct db *db, const struct compose_project *p, const char *name,
-	compose_report_fn *report, struct err *err)
-{
-	const struct node *node = node_get(node_get(p->root, "volumes"), name);
-	cleanup(free) char *full = compose_resource_name(p, "volumes", name);
-	cleanup(volume_free) struct volume *there = NULL;
-	struct volume v = { 0 };
-	int r = volume_find(db, full, &there, NULL);
-
-	if (r == 0)
-		return 0;
-	if (node_bool(node, "external"))
-		return node_err(node, err, ENOENT, name,
-			"the external volume '%s' is not there: 'holm volume create %s' makes it",
-			full, full);
-	v.name = xstrdup(full);
-	v.driver = xstrdup_null(node_text(node, "driver"));
-	node_to_map(node_get(node, "driver_opts"), &v.options);
-	set_labels(p, "volume", name, node, &v.labels);
-	r = volume_create(db, &v, err);
-	record_clear(volume_fields, &v);
-	if (r < 0)
-		return err_wrap(err, "volume %s", name);
-	cleanup(free) char *what = xasprintf("Volume %s", full);
-	report(what, "Created");
-	return 0;
-}
-
-/* Those that the chosen services use. */
-static int make_resources(
-	struct db *db, const struct compose_project *p, compose_report_fn *report, struct err *err)
-{
-	int r = 0;
-
-	strv_foreach (service, p->services) {
-		const struct node *s = compose_service(p, *service);
-		const struct node *networks = node_get(s, "networks");
-		const struct node *volumes = node_get(s, "volumes");
-		if (!networks && !node_get(s, "network_mode"))
-			r = make_network(db, p, "default", report, err);
-		for (size_t i = 0; r == 0 && networks && i < networks->n; i++)
-			r = make_network(db, p, networks->keys[i], report, err);
-		for (size_t i = 0; r == 0 && volumes && i < volumes->n; i++) {
-			const struct node *v = volumes->items[i];
-			if (strcmp(node_text(v, "type") ?: "", "volume") == 0 &&
-				node_text(v, "source"))
-				r = make_volume(db, p, node_text(v, "source"), report, err);
-		}
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-static void tell(compose_report_fn *report, const struct instance *i, const char *did)
-{
-	cleanup(free) char *what = xasprintf("Container %s", i->config.name);
-
-	report(what, did);
+	compose_tell(report, did, "Container %s", i->config.name);
 }
 
 static int take_down(struct db *db, struct instance *i, int64_t timeout, bool volumes,
-	compose_report_fn *report, struct err *err)
+	const struct compose_report *report, struct err *err)
 {
 	int r = instance_running(i) ? instance_stop(db, i, NULL, timeout, err) : 0;
 
@@ -277,7 +180,7 @@ static int wait_dependencies(
 		cleanup(instance_list_free) struct instance_list list = { 0 };
 		const char *condition = node_text(depends->items[d], "condition");
 		struct err why = { 0 };
-		int r = compose_containers(db, p, depends->keys[d], &list, &why);
+		int r = compose_containers(db, p, depends->keys[d], false, &list, &why);
 		for (size_t i = 0; r == 0 && i < list.n; i++)
 			r = wait_for(db, list.items[i]->config.id, condition, &why);
 		if (r < 0 && !node_bool(depends->items[d], "required"))
@@ -290,7 +193,7 @@ static int wait_dependencies(
 }
 
 static int create_one(struct db *db, const struct compose_project *p, const char *service,
-	int64_t number, compose_report_fn *report, struct instance **ret, struct err *err)
+	int64_t number, const struct compose_report *report, struct instance **ret, struct err *err)
 {
 	cleanup(instance_config_clear) struct instance_config c = { 0 };
 	int r = compose_configure(db, p, service, number, &c, err);
@@ -304,64 +207,234 @@ static int create_one(struct db *db, const struct compose_project *p, const char
 	return r;
 }
 
-static int converge(struct db *db, const struct compose_project *p, const char *service,
-	const struct compose_up *how, compose_report_fn *report, struct err *err)
+/* 1 when a service that it depends on with `restart` has a container that was made after it had started; or 0. */
+static int wants_restart(struct db *db, const struct compose_project *p, const char *service,
+	const struct instance *i, struct err *err)
 {
-	cleanup(instance_list_free) struct instance_list list = { 0 };
-	int64_t scale = compose_scale(compose_service(p, service));
-	struct instance_start start = { 0 };
-	int r = compose_containers(db, p, service, &list, err);
+	const struct node *depends = node_get(compose_service(p, service), "depends_on");
+	bool wanted = false;
+	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < list.n; i++)
-		if (number_of(list.items[i]) > scale)
-			r = take_down(db, list.items[i], how->timeout, false, report, err);
-	if (r == 0)
-		r = how->no_deps ? 0 : wait_dependencies(db, p, service, err);
-	for (int64_t number = 1; r == 0 && number <= scale; number++) {
-		cleanup(instance_free) struct instance *made = NULL;
-		struct instance *one = NULL;
-		for (size_t i = 0; !one && i < list.n; i++)
-			if (number_of(list.items[i]) == number)
-				one = list.items[i];
-		r = one ? outdated(db, p, service, one, how, err) : 0;
-		if (r > 0) {
-			r = take_down(db, one, how->timeout, false, report, err);
-			one = NULL;
-		}
-		if (r == 0 && !one) {
-			r = create_one(db, p, service, number, report, &made, err);
-			one = made;
-		}
-		if (r < 0 || how->no_start)
+	for (size_t d = 0; r == 0 && depends && d < depends->n; d++) {
+		cleanup(instance_list_free) struct instance_list list = { 0 };
+		if (!node_bool(depends->items[d], "restart"))
 			continue;
-		if (instance_running(one)) {
-			tell(report, one, "Running");
-			continue;
-		}
-		r = instance_start(db, one, &start, err);
-		if (r == 0)
-			tell(report, one, "Started");
+		r = compose_containers(db, p, depends->keys[d], false, &list, err);
+		for (size_t k = 0; r == 0 && k < list.n; k++)
+			wanted |= list.items[k]->config.created > i->state.started;
 	}
+	return r < 0 ? r : wanted;
+}
+
+/* A container as the place that it has: what is there, or what is to be. */
+struct place {
+	const char *service; /* "": of none that the files have */
+	int64_t number;
+	struct instance *there; /* owned, or NULL */
+};
+
+struct plan {
+	const struct compose_project *p;
+	const struct compose_report *report;
+	const struct compose_up *how;    /* NULL: only what is there counts */
+	const struct compose_each *each; /* what is done to it, or NULL */
+	int64_t timeout;
+	bool volumes; /* anonymous ones go with their containers */
+	bool one_off;
+	struct place *places;
+	size_t n;
+};
+
+static void plan_clear(struct plan *plan)
+{
+	for (size_t i = 0; i < plan->n; i++)
+		instance_free(plan->places[i].there);
+	free(plan->places);
+	plan->places = NULL;
+	plan->n = 0;
+}
+DEFINE_CLEANUP_OBJECT(plan_clear, struct plan);
+
+static void add_place(struct plan *plan, const char *service, int64_t number, struct instance *i)
+{
+	plan->places = xrealloc_array(plan->places, plan->n + 1, sizeof(*plan->places));
+	plan->places[plan->n++] = (struct place){ service, number, i };
+}
+
+/* What is there of a service, and what its scale asks for beyond that. */
+static int add_service(struct db *db, struct plan *plan, const char *service, struct err *err)
+{
+	int64_t scale = plan->how ? compose_scale(compose_service(plan->p, service)) : 0;
+	struct instance_list list = { 0 };
+	int r = compose_containers(db, plan->p, service, plan->one_off, &list, err);
+
+	if (r < 0)
+		return r;
+	for (int64_t number = 1; number <= scale; number++) {
+		bool there = false;
+		for (size_t i = 0; !there && i < list.n; i++)
+			there = number_of(list.items[i]) == number;
+		if (!there)
+			add_place(plan, service, number, NULL);
+	}
+	for (size_t i = 0; i < list.n; i++)
+		add_place(plan, service, number_of(list.items[i]), list.items[i]);
+	free(list.items);
+	return 0;
+}
+
+static int add_services(struct db *db, struct plan *plan, struct err *err)
+{
+	int r = 0;
+
+	for (char **service = plan->p->services; r == 0 && *service; service++)
+		r = add_service(db, plan, *service, err);
 	return r;
 }
 
-/* Containers of services that the files do not have any more. */
-static int orphans(struct db *db, const struct compose_project *p, bool remove, int64_t timeout,
-	compose_report_fn *report, struct err *err)
+/* Containers of services that the files do not have any more; without `remove` they are told of. */
+static int add_orphans(struct db *db, struct plan *plan, bool remove, struct err *err)
 {
-	cleanup(instance_list_free) struct instance_list list = { 0 };
-	int r = compose_containers(db, p, NULL, &list, err);
+	struct instance_list list = { 0 };
+	int r = compose_containers(db, plan->p, NULL, true, &list, err);
 
 	for (size_t i = 0; r == 0 && i < list.n; i++) {
 		struct instance *one = list.items[i];
-		if (compose_service(p, compose_label(one, "service")))
+		bool orphan = !compose_service(plan->p, compose_label(one, "service"));
+		if (orphan && remove) {
+			add_place(plan, "", 0, one);
 			continue;
-		if (remove)
-			r = take_down(db, one, timeout, false, report, err);
-		else
+		}
+		if (orphan)
 			log_warn("%s is of no service of the files: --remove-orphans removes it",
 				one->config.name);
+		instance_free(one);
 	}
+	free(list.items);
+	return r;
+}
+
+static char *place_name(void *data, size_t n)
+{
+	const struct plan *plan = data;
+	const struct place *at = &plan->places[n];
+	cleanup(free) char *name =
+		at->there ? xstrdup(at->there->config.name)
+			  : compose_container_name(plan->p, at->service, at->number);
+
+	return xasprintf("Container %s", name);
+}
+
+static bool depended_first(void *data, size_t first, size_t second)
+{
+	const struct plan *plan = data;
+	const struct node *s = compose_service(plan->p, plan->places[second].service);
+
+	return node_get(node_get(s, "depends_on"), plan->places[first].service) != NULL;
+}
+
+static bool dependants_first(void *data, size_t first, size_t second)
+{
+	return depended_first(data, second, first);
+}
+
+/* Done wholly, though a signal wants to end us: half started, it would come up when nobody waits for it. */
+static int start_whole(struct db *db, struct instance *i, struct err *err)
+{
+	const struct instance_start how = { 0 };
+	sigset_t set, before;
+	int r;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, &before);
+	r = instance_start(db, i, &how, err);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return r;
+}
+
+static int run_place(struct db *db, const struct plan *plan, struct instance *i, struct err *err)
+{
+	const char *did = "Running";
+	int r = 0;
+
+	if (!instance_running(i)) {
+		did = "Started";
+		r = start_whole(db, i, err);
+	} else if (!plan->how->no_deps) {
+		r = wants_restart(db, plan->p, compose_label(i, "service"), i, err);
+		if (r > 0) {
+			did = "Restarted";
+			r = instance_restart(db, i, NULL, plan->timeout, err);
+		}
+	}
+	if (r == 0)
+		tell(plan->report, i, did);
+	/* Among others that come up at the same time. */
+	return r < 0 && err && !strstr(err->text, i->config.name)
+		       ? err_wrap(err, "container %s", i->config.name)
+		       : r;
+}
+
+static int raise_place(void *data, size_t n, struct db *db, struct err *err)
+{
+	const struct plan *plan = data;
+	const struct place *at = &plan->places[n];
+	cleanup(instance_free) struct instance *made = NULL;
+	struct instance *i = at->there;
+	int r;
+
+	if (at->number > compose_scale(compose_service(plan->p, at->service)))
+		return take_down(db, i, plan->timeout, false, plan->report, err);
+	r = plan->how->no_deps ? 0 : wait_dependencies(db, plan->p, at->service, err);
+	if (r == 0 && i)
+		r = outdated(db, plan->p, at->service, i, plan->how, err);
+	if (r > 0) {
+		r = take_down(db, i, plan->timeout, false, plan->report, err);
+		i = NULL;
+	}
+	if (r == 0 && !i) {
+		r = create_one(db, plan->p, at->service, at->number, plan->report, &made, err);
+		i = made;
+	}
+	return r < 0 || plan->how->no_start ? r : run_place(db, plan, i, err);
+}
+
+static int remove_place(void *data, size_t n, struct db *db, struct err *err)
+{
+	const struct plan *plan = data;
+
+	return take_down(
+		db, plan->places[n].there, plan->timeout, plan->volumes, plan->report, err);
+}
+
+static int each_place(void *data, size_t n, struct db *db, struct err *err)
+{
+	const struct plan *plan = data;
+	struct instance *i = plan->places[n].there;
+	const char *did = NULL;
+	int r = plan->each->work(plan->each->data, db, i, &did, err);
+
+	if (r == 0 && did)
+		tell(plan->report, i, did);
+	return r;
+}
+
+/* Against the order of dependencies, or in it. */
+static int run_plan(struct plan *plan, bool backwards,
+	int (*work)(void *data, size_t n, struct db *db, struct err *err),
+	const struct compose_store *store, struct err *err)
+{
+	const struct order order = { .n = plan->n,
+		.before = backwards ? dependants_first : depended_first,
+		.work = work,
+		.name = place_name,
+		.data = plan };
+	int r = order_run(&order, store, plan->report, err);
+
+	plan_clear(plan);
 	return r;
 }
 
@@ -369,7 +442,7 @@ static int wait_all(struct db *db, const struct compose_project *p, struct err *
 {
 	strv_foreach (service, p->services) {
 		cleanup(instance_list_free) struct instance_list list = { 0 };
-		int r = compose_containers(db, p, *service, &list, err);
+		int r = compose_containers(db, p, *service, false, &list, err);
 		for (size_t i = 0; r == 0 && i < list.n; i++)
 			r = wait_for(db, list.items[i]->config.id,
 				list.items[i]->config.health ? "service_healthy"
@@ -381,72 +454,63 @@ static int wait_all(struct db *db, const struct compose_project *p, struct err *
 	return 0;
 }
 
-int compose_up(struct db *db, struct compose_project *p, const struct compose_up *how,
-	compose_report_fn *report, struct err *err)
+int compose_up(const struct compose_store *store, struct compose_project *p,
+	const struct compose_up *how, const struct compose_report *report, struct err *err)
 {
-	int r = orphans(db, p, how->remove_orphans, how->timeout, report, err);
+	cleanup(plan_clear) struct plan plan = {
+		.p = p, .report = report, .how = how, .timeout = how->timeout
+	};
+	struct db *db = store->open(err);
+	int r = db ? add_orphans(db, &plan, how->remove_orphans, err) : -EIO;
 
 	if (r == 0)
-		r = make_resources(db, p, report, err);
-	for (char **service = p->services; r == 0 && *service; service++)
-		r = converge(db, p, *service, how, report, err);
-	return r == 0 && how->wait ? wait_all(db, p, err) : r;
+		r = run_plan(&plan, /* backwards= */ true, remove_place, store, err);
+	db = r < 0 ? NULL : store->open(err);
+	if (!db)
+		return r < 0 ? r : -EIO;
+	r = resources_make(db, p, report, err);
+	if (r == 0)
+		r = add_services(db, &plan, err);
+	if (r == 0)
+		r = run_plan(&plan, /* backwards= */ false, raise_place, store, err);
+	if (r < 0 || !how->wait)
+		return r;
+	db = store->open(err);
+	return db ? wait_all(db, p, err) : -EIO;
 }
 
-static int remove_resources(struct db *db, const struct compose_project *p, bool volumes,
-	compose_report_fn *report, struct err *err)
+int compose_down(const struct compose_store *store, struct compose_project *p,
+	const struct compose_down *how, const struct compose_report *report, struct err *err)
 {
-	struct record_list networks = { 0 }, vols = { 0 };
-	int r = network_list(db, &networks, err);
+	cleanup(plan_clear) struct plan plan = {
+		.p = p, .report = report, .timeout = how->timeout, .volumes = true, .one_off = true
+	};
+	cleanup(instance_list_free) struct instance_list left = { 0 };
+	struct db *db = store->open(err);
+	int r = db ? add_services(db, &plan, err) : -EIO;
 
-	while (r == 0 && networks.n) {
-		const struct network *n = networks.items[0];
-		if (strcmp(map_get(n->labels, LABEL "project") ?: "", p->name) == 0) {
-			cleanup(free) char *what = xasprintf("Network %s", n->name);
-			cleanup(free) char *id = xstrdup(n->id);
-			r = network_remove(db, id, err);
-			if (r == 0)
-				report(what, "Removed");
-		}
-		record_list_remove(&networks, 0, network_fields);
-	}
-	while (networks.n)
-		record_list_remove(&networks, 0, network_fields);
-	free(networks.items);
-	if (r == 0 && volumes)
-		r = volume_list(db, &vols, err);
-	while (vols.n) {
-		const struct volume *v = vols.items[0];
-		if (r == 0 && strcmp(map_get(v->labels, LABEL "project") ?: "", p->name) == 0) {
-			cleanup(free) char *what = xasprintf("Volume %s", v->name);
-			r = volume_remove(db, v->name, false, err);
-			if (r == 0)
-				report(what, "Removed");
-		}
-		record_list_remove(&vols, 0, volume_fields);
-	}
-	free(vols.items);
-	return r;
-}
-
-int compose_down(struct db *db, struct compose_project *p, const struct compose_down *how,
-	compose_report_fn *report, struct err *err)
-{
-	cleanup(instance_list_free) struct instance_list list = { 0 };
-	size_t n = strv_len(p->services);
-	int r = 0;
-
-	/* Those that others depend on go last. */
-	while (r == 0 && n > 0) {
-		cleanup(instance_list_free) struct instance_list some = { 0 };
-		r = compose_containers(db, p, p->services[--n], &some, err);
-		for (size_t i = 0; r == 0 && i < some.n; i++)
-			r = take_down(db, some.items[i], how->timeout, true, report, err);
-	}
 	if (r == 0)
-		r = orphans(db, p, how->remove_orphans, how->timeout, report, err);
+		r = add_orphans(db, &plan, how->remove_orphans, err);
 	if (r == 0)
-		r = compose_containers(db, p, NULL, &list, err);
+		r = run_plan(&plan, /* backwards= */ true, remove_place, store, err);
+	db = r < 0 ? NULL : store->open(err);
+	if (!db)
+		return r < 0 ? r : -EIO;
+	r = compose_containers(db, p, NULL, true, &left, err);
 	/* What orphans use stays with them. */
-	return r == 0 && !list.n ? remove_resources(db, p, how->volumes, report, err) : r;
+	return r == 0 && !left.n ? resources_remove(db, p, how->volumes, report, err) : r;
+}
+
+int compose_each(const struct compose_store *store, const struct compose_project *p,
+	const struct compose_each *each, const struct compose_report *report, struct err *err)
+{
+	cleanup(plan_clear) struct plan plan = { .p = p, .report = report, .each = each };
+	struct db *db = store->open(err);
+	int n, r = db ? add_services(db, &plan, err) : -EIO;
+
+	if (r < 0)
+		return r;
+	n = (int)plan.n;
+	r = run_plan(&plan, each->backwards, each_place, store, err);
+	return r < 0 ? r : n;
 }

@@ -168,7 +168,7 @@ logged() { holm compose logs --no-log-prefix web | grep -q "$1"; }
 		  a:
 		    build: {context: ., privileged: true, no_cache: false, ssh: [default], cache_from: [debian]}
 		    develop: {watch: []}
-		    depends_on: {b: {condition: service_started, restart: true}}
+		    depends_on: {b: {condition: service_started}}
 		    secrets: [{source: key, mode: 0400}]
 		  b:
 		    image: debian:12
@@ -182,7 +182,7 @@ logged() { holm compose logs --no-log-prefix web | grep -q "$1"; }
 	run holm compose -f idle.yaml config -q
 	assert_status 0
 	local f=$PWD/idle.yaml not="holm does nothing about it" expected="" at
-	for at in 3:a.build.privileged 3:a.build.ssh 3:a.build.cache_from 4:a.develop 5:a.depends_on.b.restart 6:a.secrets[0].mode \
+	for at in 3:a.build.privileged 3:a.build.ssh 3:a.build.cache_from 4:a.develop 6:a.secrets[0].mode \
 		11:b.deploy.placement 11:b.deploy.resources.reservations.cpus 12:b.networks.default.priority; do
 		expected+="$f:${at%%:*}: services.${at#*:}: $not"$'\n'
 	done
@@ -346,4 +346,109 @@ logged() { holm compose logs --no-log-prefix web | grep -q "$1"; }
 	assert_status 0
 	assert_match "Container $p-other-1  Stopped"
 	holm compose -f once.yaml down
+}
+
+@test "what does not depend on each other comes up and goes at the same time" {
+	local p=$COMPOSE_PROJECT_NAME pid wait
+	# Each waits for the other at its end.
+	wait='trap "touch /v/$$HOSTNAME; until [ -e /v/a -a -e /v/b ]; do sleep 0.1; done; exit 0" TERM; echo up; while :; do sleep 0.1; done'
+	cat > two.yaml <<- END
+		services:
+		  slow: {image: "debian:12", init: true, command: sleep 1000, healthcheck: {test: test -e /go, interval: 200ms, retries: 1000}}
+		  after: {image: "debian:12", init: true, command: sleep 1000, depends_on: {slow: {condition: service_healthy}}}
+		  a: &s {image: "debian:12", hostname: a, stop_grace_period: 50s, volumes: [v:/v], command: ['sh', '-c', '$wait']}
+		  b: {<<: *s, hostname: b}
+		volumes: {v: }
+	END
+	"$HOLM" compose -f two.yaml up -d > out 2>&1 3>&- &
+	pid=$!
+	eventually grep -q "$p-b-1  Started" out
+	eventually grep -q "$p-a-1  Started" out
+	eventually grep -q "$p-slow-1  Started" out
+	[ "$(grep -c "$p-after-1" out)" -eq 0 ]
+	holm compose -f two.yaml exec slow touch /go
+	wait $pid
+	grep -q "$p-after-1  Started" out
+	eventually sh -c "[ \$($HOLM compose -f two.yaml logs a b | grep -c up) -eq 2 ]"
+	run holm compose -f two.yaml stop
+	assert_status 0
+	[ "$(holm inspect -f '{{.State.ExitCode}}' "$p-a-1" "$p-b-1")" = $'0\n0' ]
+	holm compose -f two.yaml down -v
+}
+
+@test "one that fails is named, what needs it is left out, the others come up" {
+	local p=$COMPOSE_PROJECT_NAME
+	cat > bad.yaml <<- 'END'
+		services:
+		  bad: {image: "debian:12", command: /none/such}
+		  after: {image: "debian:12", command: sleep 1000, depends_on: [bad]}
+		  more: {image: "debian:12", command: sleep 1000, depends_on: [after]}
+		  fine: {image: "debian:12", init: true, command: sleep 1000}
+	END
+	run holm compose -f bad.yaml up -d
+	assert_status 1
+	assert_match "holm: .*$p-bad-1.*/none/such"
+	assert_match "Container $p-after-1  Left out, since what it depends on has failed"
+	assert_match "Container $p-more-1  Left out"
+	assert_match "Container $p-fine-1  Started"
+	[ "$(holm compose -f bad.yaml ps --services)" = fine ]
+	[ "$(holm compose -f bad.yaml ps -aq | wc -l)" -eq 2 ]
+	holm compose -f bad.yaml down
+}
+
+@test "up -d that is interrupted leaves what down cleans up" {
+	local p=$COMPOSE_PROJECT_NAME pid code=0
+	cat > never.yaml <<- 'END'
+		services:
+		  never: {image: "debian:12", init: true, command: sleep 1000, healthcheck: {test: "false", interval: 200ms, retries: 100000}}
+		  after: {image: "debian:12", command: sleep 1000, depends_on: {never: {condition: service_healthy}}}
+		  later: {image: "debian:12", command: sleep 1000, depends_on: {never: {condition: service_healthy}}}
+	END
+	"$HOLM" compose -f never.yaml up -d > out 2>&1 3>&- &
+	pid=$!
+	eventually grep -q "$p-never-1  Started" out
+	kill -TERM $pid
+	wait $pid || code=$?
+	[ "$code" -eq 143 ]
+	run holm compose -f never.yaml ps --services
+	assert_output never
+	run holm compose -f never.yaml down
+	assert_status 0
+	assert_match "Network ${p}_default  Removed"
+	[ -z "$(holm ps -aq --filter "label=com.docker.compose.project=$p")" ]
+}
+
+@test "restart: what asks to be restarted with a service is; pause, unpause, kill -s, rm -s" {
+	local p=$COMPOSE_PROJECT_NAME
+	cat > life.yaml <<- 'END'
+		services:
+		  db: &s {image: "debian:12", init: true, command: sleep 1000, environment: {A: "${A:-1}"}}
+		  web: {<<: *s, environment: {}, depends_on: {db: {condition: service_started, restart: true}}}
+		  other: {<<: *s, environment: {}, depends_on: [db]}
+	END
+	holm compose -f life.yaml up -d
+	run holm compose -f life.yaml restart db
+	assert_output " Container $p-db-1  Restarted"$'\n'" Container $p-web-1  Restarted"
+	run holm compose -f life.yaml restart --no-deps db
+	assert_output " Container $p-db-1  Restarted"
+	A=2 run holm compose -f life.yaml up -d
+	assert_match "$p-db-1  Started.*$p-web-1  Restarted"
+	assert_match "$p-other-1  Running"
+	run holm compose -f life.yaml pause web
+	assert_output " Container $p-web-1  Paused"
+	[ "$(holm inspect -f '{{.State.Status}}' "$p-web-1")" = paused ]
+	run holm compose -f life.yaml unpause
+	assert_output " Container $p-web-1  Unpaused"
+	run holm compose -f life.yaml kill -s TERM other
+	assert_output " Container $p-other-1  Killed"
+	run holm compose -f life.yaml kill -s NONE other
+	assert_status 1
+	assert_match "unknown signal 'NONE'"
+	run holm compose -f life.yaml rm -fsv
+	assert_status 0
+	[ "$(grep -c Removed <<< "$output")" -eq 3 ]
+	run holm compose -f life.yaml start
+	assert_status 1
+	assert_match "no container to start"
+	holm compose -f life.yaml down
 }
