@@ -80,6 +80,21 @@ int parse_bool(const char *s, bool *ret)
 	return -EINVAL;
 }
 
+int parse_mode(const char *s, int64_t *ret)
+{
+	size_t len = strspn(s, "01234567");
+	long v;
+
+	if (!len || s[len])
+		return -EINVAL;
+	errno = 0;
+	v = strtol(s, NULL, 8);
+	if (errno || v > 07777)
+		return -ERANGE;
+	*ret = v;
+	return 0;
+}
+
 int parse_size(const char *s, int64_t *ret)
 {
 	static const char units[] = "bkmgtp";

@@ -8,7 +8,8 @@
 int parse_u64(const char *s, uint64_t max, uint64_t *ret);
 int parse_i64(const char *s, int64_t min, int64_t max, int64_t *ret);
 int parse_double(const char *s, double *ret);
-int parse_bool(const char *s, bool *ret); /* true false 1 0 yes no on off */
+int parse_bool(const char *s, bool *ret);    /* true false 1 0 yes no on off */
+int parse_mode(const char *s, int64_t *ret); /* octal, 07777 at most */
 /* Bytes: 512, 64k, 1.5m, 2g, 1t, with an optional b or ib; powers of 1024. */
 int parse_size(const char *s, int64_t *ret);
 /* Nanoseconds: Go's form, 300ms, 1.5s, 2h45m; a bare number only when it is 0. */

@@ -13,7 +13,6 @@
 #include "base/fd.h"
 #include "base/ident.h"
 #include "base/log.h"
-#include "base/parse.h"
 #include "base/paths.h"
 #include "base/strv.h"
 #include "build/internal.h"
@@ -21,7 +20,6 @@
 #include "net/net.h"
 
 #define MAX_THREADS 16
-#define FORGET_NS (30 * 24 * 3600 * INT64_C(1000000000)) /* since it was used last */
 
 int build_check(struct build *b, struct err *err)
 {
@@ -119,11 +117,42 @@ static void build_clear(struct build *b)
 		dir_remove(AT_FDCWD, b->run_dir);
 	fd_close(b->run_lock);
 	free(b->run_dir);
-	free(b->made);
 	pthread_mutex_destroy(&b->mutex);
 	pthread_cond_destroy(&b->changed);
 }
 DEFINE_CLEANUP_OBJECT(build_clear, struct build);
+
+/* Content is kept: now the cache may know of it. With the mutex. */
+static int remember(struct stage *stage, struct err *err)
+{
+	struct build *b = stage->build;
+	cleanup(db_rollback) struct db_txn txn = { 0 };
+	int r = db_begin(b->db, &txn, err);
+
+	for (size_t i = 0; r == 0 && i < stage->n_made; i++)
+		r = layer_cache_add(b->db, stage->made[i].key, &stage->made[i].what, err);
+	if (r == 0)
+		r = layer_cache_forget(b->db, time_now() - LAYER_CACHE_KEEP, NULL, err);
+	return r < 0 ? r : db_commit(&txn, err);
+}
+
+int build_keep(struct stage *stage, struct err *err)
+{
+	struct build *b = stage->build;
+	int r = 0;
+
+	if (stage->n_made)
+		r = image_maker_keep(b->maker, stage->layers, stage->n_layers, err);
+	if (r == 0 && stage->n_made) {
+		pthread_mutex_lock(&b->mutex);
+		r = remember(stage, err);
+		pthread_mutex_unlock(&b->mutex);
+	}
+	if (r == 0)
+		stage->n_made = 0;
+	stage->kept = time_monotonic();
+	return r;
+}
 
 /* A stage that can begin, under the mutex; NULL when there is none now. *ret_more: there may be later. */
 static struct stage *next_stage(struct build *b, bool *ret_more)
@@ -141,6 +170,19 @@ static struct stage *next_stage(struct build *b, bool *ret_more)
 		*ret_more = true;
 	}
 	return NULL;
+}
+
+/* What was made is kept also when the stage has failed: the next build begins there. */
+static int run_and_keep(struct stage *stage, struct err *err)
+{
+	struct err own = { 0 };
+	int r = stage_run(stage, err), kept = build_keep(stage, &own);
+
+	if (r == 0 && kept < 0) {
+		*err = own;
+		return kept;
+	}
+	return r;
 }
 
 static void *work(void *data)
@@ -162,7 +204,7 @@ static void *work(void *data)
 		stage->started = true;
 		more = true;
 		pthread_mutex_unlock(&b->mutex);
-		r = stage_run(stage, &err);
+		r = run_and_keep(stage, &err);
 		pthread_mutex_lock(&b->mutex);
 		stage->done = r == 0;
 		if (r < 0 && !b->failed) {
@@ -197,22 +239,6 @@ static int run_stages(struct build *b, struct err *err)
 	if (b->failed && err)
 		*err = b->err;
 	return b->failed ? b->r : 0;
-}
-
-/* Content is kept: now the cache may know of it. */
-static int remember(struct build *b, struct err *err)
-{
-	cleanup(db_rollback) struct db_txn txn = { 0 };
-	int r = 0;
-
-	if (!b->n_made)
-		return 0;
-	r = db_begin(b->db, &txn, err);
-	for (size_t i = 0; r == 0 && i < b->n_made; i++)
-		r = layer_cache_add(b->db, b->made[i].key, &b->made[i].what, err);
-	if (r == 0)
-		r = layer_cache_forget(b->db, time_now() - FORGET_NS, NULL, err);
-	return r < 0 ? r : db_commit(&txn, err);
 }
 
 /* When this configuration was first made: a build that changes nothing gives the same image. */
@@ -266,21 +292,10 @@ static int make_image(
 	return r < 0 ? r : db_commit(&txn, err);
 }
 
-/* What was made is kept also when the build has failed: the next one begins there. */
-static int finish(struct build *b, int r, char id[DIGEST_LEN + 1], struct err *err)
+static int finish(struct build *b, char id[DIGEST_LEN + 1], struct err *err)
 {
-	struct err own = { 0 };
-	int kept = image_maker_keep(b->maker, &own);
+	int r = 0;
 
-	if (kept == 0)
-		kept = remember(b, &own);
-	if (kept < 0 && r == 0) {
-		if (err)
-			*err = own;
-		return kept;
-	}
-	if (r < 0)
-		return r;
 	if (export_wants_image(b))
 		r = make_image(b, &b->stages[b->target], id, err);
 	return r < 0 ? r : export_all(b, &b->stages[b->target], id, err);
@@ -288,19 +303,10 @@ static int finish(struct build *b, int r, char id[DIGEST_LEN + 1], struct err *e
 
 static int read_epoch(struct build *b, struct err *err)
 {
-	const char *text = build_arg(b, "SOURCE_DATE_EPOCH");
-	int64_t seconds;
+	int r = image_epoch(build_arg(b, "SOURCE_DATE_EPOCH"), &b->epoch, err);
 
-	if (!text)
-		text = getenv("SOURCE_DATE_EPOCH");
-	if (!text || !*text)
-		return 0;
-	if (parse_i64(text, 0, INT64_MAX / 1000000000, &seconds) < 0)
-		return err_set(
-			err, EINVAL, "SOURCE_DATE_EPOCH '%s': expected seconds since 1970", text);
-	b->has_epoch = true;
-	b->epoch = seconds * 1000000000;
-	return 0;
+	b->has_epoch = r > 0;
+	return r < 0 ? r : 0;
 }
 
 /* All that can be wrong is found before anything runs. */
@@ -350,7 +356,8 @@ int build_run(struct db *db, const struct build_config *config, const volatile b
 	plan.count = b.n_steps;
 	build_tell(&b, &plan);
 	r = run_stages(&b, err);
-	r = finish(&b, r, made, err);
+	if (r == 0)
+		r = finish(&b, made, err);
 	network_sweep(db, NULL);
 	if (r == 0)
 		memcpy(id, made, sizeof(made));

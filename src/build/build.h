@@ -4,8 +4,8 @@
  * and the base image say is foreign.
  *
  * A build runs the stages that its target needs, independent ones side by side. Each step's layer is looked for by
- * a key of all that goes into it before it is made (step.c). What was made gets its place in the store when the build
- * ends, well or not; the image's rows come last.
+ * a key of all that goes into it before it is made (step.c). What was made gets its place in the store soon after, and
+ * when its stage ends, well or not; the image's rows come last.
  */
 #include <stdbool.h>
 #include <stdint.h>

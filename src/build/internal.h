@@ -10,7 +10,7 @@
  *	export.c     what comes out, other than an image
  *
  * A stage is one thread's at a time. What several share (the database's connection, the watcher) is behind
- * build.mutex; stages that are done change no more.
+ * build.mutex; stages that are done, and have all they made in the store, change no more.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -50,6 +50,13 @@ struct stage {
 	char **args;              /* NAME=VALUE in scope */
 	bool has_cmd;             /* CMD stands in this file */
 	char key[DIGEST_LEN + 1]; /* of all that its files come from */
+
+	struct build_cached {
+		char key[DIGEST_LEN + 1];
+		struct layer_cached what;
+	} * made; /* for the cache, once all is kept */
+	size_t n_made;
+	int64_t kept; /* when, monotonic */
 };
 
 struct build {
@@ -75,11 +82,6 @@ struct build {
 	pthread_cond_t changed;
 	struct context *contexts;
 	size_t n_contexts;
-	struct build_cached {
-		char key[DIGEST_LEN + 1];
-		struct layer_cached what;
-	} * made; /* for the cache, once all is kept */
-	size_t n_made;
 	atomic_uint counter; /* for names */
 	bool failed;
 	int r;
@@ -91,6 +93,8 @@ int build_check(struct build *b, struct err *err);
 void build_tell(struct build *b, const struct build_event *event);
 /* A fresh name in the maker's tmp. The caller frees. */
 char *build_name(struct build *b, const char *what);
+/* What the stage has made gets its place in the store, and the cache knows of it. Nobody else has its layers' paths. */
+int build_keep(struct stage *stage, struct err *err);
 
 /* stages.c */
 int stages_make(struct build *b, struct err *err);

@@ -22,9 +22,9 @@
 struct mount {
 	char *type, *target, *source, *from, *id, *sharing, *env;
 	bool read_only, read_write, required;
-	uint64_t uid, gid, mode;
+	uint64_t uid, gid;
 	bool has_mode;
-	int64_t size;
+	int64_t mode, size;
 };
 
 static void mount_clear(struct mount *m)
@@ -45,15 +45,6 @@ static int parse_flag(const char *value, bool *ret)
 		return parse_bool(value, ret);
 	*ret = true;
 	return 0;
-}
-
-static int parse_mode(const char *s, struct mount *m)
-{
-	char *end;
-
-	m->mode = strtoul(s, &end, 8);
-	m->has_mode = true;
-	return *s && !*end && m->mode <= 07777 ? 0 : -EINVAL;
 }
 
 static int parse_item(struct mount *m, const char *name, const char *value, struct err *err)
@@ -89,7 +80,8 @@ static int parse_item(struct mount *m, const char *name, const char *value, stru
 	} else if (value && strcmp(name, "gid") == 0) {
 		r = parse_u64(value, UINT32_MAX - 1, &m->gid);
 	} else if (value && strcmp(name, "mode") == 0) {
-		r = parse_mode(value, m);
+		r = parse_mode(value, &m->mode);
+		m->has_mode = true;
 	} else if (value && strcmp(name, "size") == 0) {
 		r = parse_size(value, &m->size);
 	}

@@ -148,30 +148,39 @@ static int from(struct build *b, struct stage *stage, struct err *err)
 	return 0;
 }
 
-static void need(struct build *b, struct stage *stage, const char *from)
+static int need(struct build *b, struct stage *stage, const char *from, struct err *err)
 {
 	ssize_t i = stage_find(b, from, stage->index);
 
+	/* What is needed must be known before anything runs. */
+	if (strchr(from, '$'))
+		return err_set(err, EINVAL,
+			"from=%s: variables do not count here: give it a name by FROM %s AS NAME, with its ARG before the first FROM",
+			from, from);
 	if (i >= 0)
 		stage->needs[i] = true;
+	return 0;
 }
 
 /* COPY --from=STAGE, RUN --mount=...,from=STAGE. */
-static void find_needs(struct build *b, struct stage *stage)
+static int step_needs(
+	struct build *b, struct stage *stage, const struct dockerfile_step *s, struct err *err)
 {
-	for (size_t i = 1; i < stage->n_steps; i++) {
-		strv_foreach (flag, stage->steps[i].flags) {
-			cleanup(strv_free) char **parts = NULL;
-			if (strncmp(*flag, "--from=", 7) == 0)
-				need(b, stage, *flag + 7);
-			if (strncmp(*flag, "--mount=", 8) != 0)
-				continue;
+	int r = 0;
+
+	strv_foreach (flag, s->flags) {
+		cleanup(strv_free) char **parts = NULL;
+		if (strncmp(*flag, "--from=", 7) == 0)
+			r = need(b, stage, *flag + 7, err);
+		if (strncmp(*flag, "--mount=", 8) == 0)
 			parts = strv_split(*flag + 8, ',');
-			strv_foreach (part, parts)
-				if (strncmp(*part, "from=", 5) == 0)
-					need(b, stage, *part + 5);
-		}
+		strv_foreach (part, parts)
+			if (r == 0 && strncmp(*part, "from=", 5) == 0)
+				r = need(b, stage, *part + 5, err);
+		if (r < 0)
+			return stages_error(b, s, err);
 	}
+	return 0;
 }
 
 static void mark_needed(struct build *b, size_t i)
@@ -242,7 +251,8 @@ static int split(struct build *b, struct err *err)
 		r = from(b, stage, err);
 		if (r < 0)
 			return stages_error(b, stage->steps, err);
-		find_needs(b, stage);
+		for (size_t i = 1; r == 0 && i < stage->n_steps; i++)
+			r = step_needs(b, stage, &stage->steps[i], err);
 	}
 	return r;
 }
@@ -265,6 +275,7 @@ void stages_clear(struct build *b)
 		free(stage->platform);
 		free(stage->needs);
 		free(stage->layers);
+		free(stage->made);
 		strv_free(stage->args);
 		image_config_clear(&stage->config);
 	}

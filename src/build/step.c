@@ -25,6 +25,8 @@
 #include "instance/spec.h"
 
 #define MAX_LAYERS 480
+/* ns; writing back is too much for every step of some milliseconds. */
+#define KEEP_AFTER INT64_C(1000000000)
 #define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 void key_text(struct hash *h, const char *text)
@@ -67,7 +69,7 @@ char **stage_layer_dirs(const struct stage *stage)
 
 	for (size_t i = 0; i < stage->n_layers; i++) {
 		cleanup(free) char *dir =
-			image_maker_layer_dir(stage->build->maker, stage->layers[i].diff_id);
+			image_maker_layer_dir(stage->build->maker, &stage->layers[i]);
 		strv_add(&dirs, dir);
 	}
 	/* An overlay lies upon something. */
@@ -139,14 +141,12 @@ int step_find(struct step *p, struct err *err)
 
 void step_remember(struct step *p, const char *key, const struct layer_cached *what)
 {
-	struct build *b = p->stage->build;
+	struct stage *stage = p->stage;
 	struct build_cached made = { .what = *what };
 
 	snprintf(made.key, sizeof(made.key), "%s", key);
-	pthread_mutex_lock(&b->mutex);
-	b->made = xrealloc_array(b->made, b->n_made + 1, sizeof(made));
-	b->made[b->n_made++] = made;
-	pthread_mutex_unlock(&b->mutex);
+	stage->made = xrealloc_array(stage->made, stage->n_made + 1, sizeof(made));
+	stage->made[stage->n_made++] = made;
 }
 
 int step_made(struct step *p, const char *name, int lower, struct err *err)
@@ -527,6 +527,8 @@ static int run_step(struct stage *stage, const struct dockerfile *file,
 	r = dispatch(&p, err);
 	if (r == 0)
 		add_history(&p);
+	if (r == 0 && time_monotonic() - stage->kept > KEEP_AFTER)
+		r = build_keep(stage, err);
 	free(p.created_by);
 	event.kind = r < 0 ? BUILD_FAILED : BUILD_DONE;
 	event.cached = p.is_cached;
@@ -661,6 +663,7 @@ int stage_run(struct stage *stage, struct err *err)
 
 	if (r < 0)
 		return r;
+	stage->kept = time_monotonic();
 	triggers = stage->config.config.on_build;
 	stage->config.config.on_build = NULL;
 	if (stage->base < 0)

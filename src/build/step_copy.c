@@ -18,7 +18,7 @@
 
 struct copy {
 	struct step *p;
-	bool is_add, link;
+	bool is_add, link, parents;
 	bool unpack, unpack_fetched; /* archives of the origin, and those that URLs give */
 	char **sources;              /* patterns in the origin */
 	char **urls;
@@ -184,21 +184,37 @@ static int expand_flag(struct copy *c, const char *name, char **ret, struct err 
 	return r < 0 ? err_wrap(err, "--%s", name) : 0;
 }
 
-static bool flag_on(const struct step *p, const char *name)
+/* --NAME, --NAME=true or false; off when it is not there. */
+static int read_switch(const struct copy *c, const char *name, bool *ret, struct err *err)
 {
-	const char *value = dockerfile_flag(p->s, name);
-	bool on = true;
+	const char *value = dockerfile_flag(c->p->s, name);
 
-	return value && (!*value || parse_bool(value, &on) < 0 || on);
+	*ret = value;
+	if (value && *value && parse_bool(value, ret) < 0)
+		return err_set(err, EINVAL, "--%s=%s: expected true or false", name, value);
+	return 0;
+}
+
+static int read_switches(struct copy *c, struct err *err)
+{
+	/* Names of users are those of the files below. */
+	bool may_link = !c->chown || c->chown[strspn(c->chown, "0123456789:")] == '\0';
+	int r = read_switch(c, "unpack", &c->unpack_fetched, err);
+
+	c->unpack = c->is_add && (c->unpack_fetched || !dockerfile_flag(c->p->s, "unpack"));
+	if (r == 0)
+		r = read_switch(c, "parents", &c->parents, err);
+	if (r == 0)
+		r = read_switch(c, "link", &c->link, err);
+	c->link &= may_link;
+	return r;
 }
 
 static int read_mode(struct copy *c, struct err *err)
 {
-	uint64_t mode = *c->chmod ? 0 : UINT64_MAX;
+	int64_t mode;
 
-	for (const char *d = c->chmod; *d && mode <= 07777; d++)
-		mode = *d < '0' || *d > '7' ? UINT64_MAX : 8 * mode + (uint64_t)(*d - '0');
-	if (mode > 07777)
+	if (parse_mode(c->chmod, &mode) < 0)
 		return err_set(
 			err, EINVAL, "--chmod '%s': expected an octal mode, such as 755", c->chmod);
 	c->how.set_mode = true;
@@ -221,8 +237,6 @@ static int read_flags(struct copy *c, struct err *err)
 	if (c->checksum && !digest_valid(c->checksum))
 		return err_set(err, EINVAL, "--checksum '%s': expected sha256: and 64 digits",
 			c->checksum);
-	c->unpack_fetched = flag_on(c->p, "unpack");
-	c->unpack = c->is_add && (c->unpack_fetched || !dockerfile_flag(c->p->s, "unpack"));
 	strv_foreach (flag, c->p->s->flags) {
 		cleanup(free) char *pattern = NULL;
 		if (strncmp(*flag, "--exclude=", 10) != 0)
@@ -233,10 +247,7 @@ static int read_flags(struct copy *c, struct err *err)
 		ignore_add(&c->exclude, pattern);
 		strv_add(&c->excluded, pattern);
 	}
-	/* Names of users are those of the files below. */
-	c->link = flag_on(c->p, "link") &&
-		  (!c->chown || c->chown[strspn(c->chown, "0123456789:")] == '\0');
-	return 0;
+	return read_switches(c, err);
 }
 
 static int fetch_all(struct copy *c, struct err *err)
@@ -279,7 +290,7 @@ static int collect(struct copy *c, struct err *err)
 {
 	const struct file_options how = { .ignore = c->origin.ignore,
 		.exclude = c->exclude.n ? &c->exclude : NULL,
-		.parents = flag_on(c->p, "parents") };
+		.parents = c->parents };
 	int r = fetch_all(c, err);
 
 	c->files.root = c->origin.root;

@@ -198,7 +198,8 @@ static void add_key(struct step *p, const struct instance_config *c)
 	key_strv(&p->key, c->cmd);
 	key_text(&p->key, c->user);
 	key_text(&p->key, c->working_dir);
-	key_text(&p->key, dockerfile_flag(p->s, "network"));
+	key_text(&p->key, c->network_mode);
+	key_strv(&p->key, c->extra_hosts);
 	key_text(&p->key, p->stage->config.architecture);
 }
 

@@ -27,9 +27,11 @@ struct image_maker {
 	struct store_session session;
 	char *path;
 	pthread_mutex_t mutex; /* of what follows */
-	struct content **made;
+	struct made {
+		struct content content;
+		bool kept;
+	} * *made;
 	size_t n;
-	size_t kept; /* the first of them have their names */
 };
 
 int image_maker_open(struct image_maker **ret, struct err *err)
@@ -54,7 +56,7 @@ void image_maker_close(struct image_maker *m)
 	if (!m)
 		return;
 	for (size_t i = 0; i < m->n; i++) {
-		content_clear(m->made[i]);
+		content_clear(&m->made[i]->content);
 		free(m->made[i]);
 	}
 	free(m->made);
@@ -149,22 +151,24 @@ static int normalize(
 	return 0;
 }
 
-static void keep_in_mind(struct image_maker *m, struct content *c)
-{
-	pthread_mutex_lock(&m->mutex);
-	m->made = xrealloc_array(m->made, m->n + 1, sizeof(*m->made));
-	m->made[m->n] = xnew(struct content);
-	*m->made[m->n++] = *c;
-	pthread_mutex_unlock(&m->mutex);
-	*c = (struct content)CONTENT_NONE;
-}
-
 static void describe(const struct image_layer *l, struct made_layer *ret)
 {
 	*ret = (struct made_layer){ .blob_size = l->blob_size, .size = l->size };
 	snprintf(ret->diff_id, sizeof(ret->diff_id), "%s", l->diff_id);
 	snprintf(ret->blob, sizeof(ret->blob), "%s", l->blob);
 	snprintf(ret->media_type, sizeof(ret->media_type), "%s", l->media_type);
+}
+
+static void keep_in_mind(struct image_maker *m, struct content *c, struct made_layer *ret)
+{
+	describe(&c->layer, ret);
+	pthread_mutex_lock(&m->mutex);
+	m->made = xrealloc_array(m->made, m->n + 1, sizeof(*m->made));
+	m->made[m->n] = xnew(struct made);
+	m->made[m->n++]->content = *c;
+	ret->made = m->n;
+	pthread_mutex_unlock(&m->mutex);
+	*c = (struct content)CONTENT_NONE;
 }
 
 static int pack(struct content *c, int root, struct err *err)
@@ -208,8 +212,7 @@ int image_maker_layer(struct image_maker *m, const char *name, const struct laye
 	r = pack(&c, root, err);
 	if (r < 0)
 		return r;
-	describe(&c.layer, ret);
-	keep_in_mind(m, &c);
+	keep_in_mind(m, &c, ret);
 	return 0;
 }
 
@@ -264,31 +267,51 @@ int image_maker_layer_copy(struct image_maker *m, int upper,
 	}
 	if (r < 0)
 		return r;
-	describe(&c.layer, ret);
-	keep_in_mind(m, &c);
+	keep_in_mind(m, &c, ret);
 	return 0;
 }
 
-char *image_maker_layer_dir(struct image_maker *m, const char *diff_id)
+/* NULL: the store has it. With the mutex. */
+static struct made *find_made(struct image_maker *m, const struct made_layer *layer)
 {
-	char *path = NULL;
+	struct made *made = layer->made ? m->made[layer->made - 1] : NULL;
 
-	pthread_mutex_lock(&m->mutex);
-	for (size_t i = m->kept; !path && i < m->n; i++)
-		if (strcmp(m->made[i]->layer.diff_id, diff_id) == 0)
-			path = xasprintf("%s/%s", m->path, m->made[i]->dir);
-	pthread_mutex_unlock(&m->mutex);
-	return path ? path : store_layer_path(diff_id);
+	return made && !made->kept ? made : NULL;
 }
 
-int image_maker_keep(struct image_maker *m, struct err *err)
+char *image_maker_layer_dir(struct image_maker *m, const struct made_layer *layer)
 {
-	int r = m->kept < m->n ? store_sync(&m->session, err) : 0;
+	struct made *made;
+	char *path;
 
-	while (r == 0 && m->kept < m->n) {
-		r = content_keep(m->made[m->kept], err);
-		m->kept += r == 0;
+	pthread_mutex_lock(&m->mutex);
+	made = find_made(m, layer);
+	path = made ? xasprintf("%s/%s", m->path, made->content.dir)
+		    : store_layer_path(layer->diff_id);
+	pthread_mutex_unlock(&m->mutex);
+	return path;
+}
+
+int image_maker_keep(
+	struct image_maker *m, const struct made_layer *layers, size_t n, struct err *err)
+{
+	bool any = false;
+	int r;
+
+	pthread_mutex_lock(&m->mutex);
+	for (size_t i = 0; i < n; i++)
+		any |= find_made(m, &layers[i]) != NULL;
+	pthread_mutex_unlock(&m->mutex);
+	/* Which may take long: others go on. */
+	r = any ? store_sync(&m->session, err) : 0;
+	pthread_mutex_lock(&m->mutex);
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		struct made *made = find_made(m, &layers[i]);
+		r = made ? content_keep(&made->content, err) : 0;
+		if (r == 0 && made)
+			made->kept = true;
 	}
+	pthread_mutex_unlock(&m->mutex);
 	return r;
 }
 
@@ -356,14 +379,18 @@ int image_maker_image(struct db *db, struct image_config *config, const struct m
 	return r;
 }
 
-int64_t image_time(void)
+int image_epoch(const char *given, int64_t *ret, struct err *err)
 {
-	const char *epoch = getenv("SOURCE_DATE_EPOCH");
+	const char *text = given ? given : getenv("SOURCE_DATE_EPOCH");
 	int64_t seconds;
 
-	if (epoch && parse_i64(epoch, 0, INT64_MAX / 1000000000, &seconds) == 0)
-		return seconds * 1000000000;
-	return time_now();
+	if (!text || !*text)
+		return 0;
+	if (parse_i64(text, 0, INT64_MAX / 1000000000, &seconds) < 0)
+		return err_set(
+			err, EINVAL, "SOURCE_DATE_EPOCH '%s': expected seconds since 1970", text);
+	*ret = seconds * 1000000000;
+	return 1;
 }
 
 int image_commit(struct db *db, struct image_maker *m, const struct image *base,
@@ -375,9 +402,12 @@ int image_commit(struct db *db, struct image_maker *m, const struct image *base,
 	cleanup(free) struct made_layer *layers = NULL;
 	char *names[] = { (char *)what->name, NULL };
 	struct image_history *history;
+	int64_t now = time_now();
 	size_t n = 0;
-	int r = image_config_parse(text, strlen(text), &config, err);
+	int r = image_epoch(NULL, &now, err);
 
+	if (r >= 0)
+		r = image_config_parse(text, strlen(text), &config, err);
 	if (r == 0)
 		r = image_made_layers(db, base, &layers, &n, err);
 	strv_foreach (change, what->changes)
@@ -392,12 +422,12 @@ int image_commit(struct db *db, struct image_maker *m, const struct image *base,
 	if (what->author)
 		str_replace(&config.author, what->author);
 	history = record_list_add(&config.history, sizeof(*history));
-	config.created = history->created = image_time();
+	config.created = history->created = now;
 	history->created_by = xstrdup_null(what->created_by);
 	history->author = xstrdup_null(what->author);
 	history->comment = xstrdup_null(what->message);
 	history->empty_layer = !layer->diff_id[0];
-	r = image_maker_keep(m, err);
+	r = image_maker_keep(m, layer, 1, err);
 	if (r == 0)
 		r = image_maker_image(db, &config, layers, n, names, "committed", id, err);
 	return r;

@@ -2,7 +2,7 @@
 /*
  * Images made from directories: what a build and `commit` add to an image. A maker holds one session of the store:
  * layers are packed below its tmp directory, and stay there, to be stacked by whoever goes on, until
- * image_maker_keep() gives all of them their names at once, synced. What is not kept goes with the maker.
+ * image_maker_keep() gives them their names, synced. What is not kept goes with the maker.
  */
 #include "image/image.h"
 
@@ -15,6 +15,7 @@ struct made_layer {
 	char media_type[96]; /* of the blob */
 	int64_t blob_size;
 	int64_t size; /* of its files */
+	size_t made;  /* which one of its maker's, from 1; 0: the store had it */
 };
 
 struct image_maker;
@@ -40,9 +41,10 @@ int image_maker_layer_copy(struct image_maker *m, int upper,
 	bool (*leave_out)(void *data, const char *path, const struct stat *st), void *data,
 	struct made_layer *ret, struct err *err);
 /* Where such a layer is for now: an absolute path for overlay. The caller frees. */
-char *image_maker_layer_dir(struct image_maker *m, const char *diff_id);
-/* Gives what was made so far its names in the store. */
-int image_maker_keep(struct image_maker *m, struct err *err);
+char *image_maker_layer_dir(struct image_maker *m, const struct made_layer *layer);
+/* Gives layers their names in the store, where they lie from now on: whoever has their paths uses them no more. */
+int image_maker_keep(
+	struct image_maker *m, const struct made_layer *layers, size_t n, struct err *err);
 
 /* The layers of an image; the caller frees. */
 int image_made_layers(struct db *db, const struct image *image, struct made_layer **ret,
@@ -61,5 +63,5 @@ struct image_commit {
 int image_commit(struct db *db, struct image_maker *m, const struct image *base,
 	const struct made_layer *layer, const struct image_commit *what, char id[DIGEST_LEN + 1],
 	struct err *err);
-/* SOURCE_DATE_EPOCH in ns, or now. */
-int64_t image_time(void);
+/* 1 and SOURCE_DATE_EPOCH in ns, as `given` or (NULL) as the environment has it; 0 when there is none. */
+int image_epoch(const char *given, int64_t *ret, struct err *err);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/ident.h"
 #include "base/strv.h"
 #include "image/change.h"
 #include "image/commit.h"
@@ -17,35 +18,30 @@
 #include "image/platform.h"
 #include "image/rows.h"
 
-static void set_created(struct image_config *config)
-{
-	struct image_history *history = config->history.items[0];
-
-	config->created = history->created = image_time();
-}
-
 /* All that can be wrong about the request is found before the tar is read. */
 static int make_config(
 	const struct image_import *what, struct image_config *config, struct err *err)
 {
 	struct image_history *history;
 	struct platform platform;
-	int r = 0;
+	int r;
 
-	if (what->platform)
+	platform_host(&platform);
+	config->created = time_now();
+	r = image_epoch(NULL, &config->created, err);
+	if (r >= 0 && what->platform)
 		r = platform_parse(what->platform, &platform, err);
-	else
-		platform_host(&platform);
-	strv_foreach (change, what->changes)
-		if (r == 0 && (r = image_change(config, *change, err)) < 0)
-			return err_wrap(err, "--change");
 	if (r < 0)
 		return r;
+	strv_foreach (change, what->changes)
+		if (image_change(config, *change, err) < 0)
+			return err_wrap(err, "--change");
 	config->architecture = xstrdup(platform.architecture);
 	config->os = xstrdup(platform.os);
 	if (platform.variant[0])
 		config->variant = xstrdup(platform.variant);
 	history = record_list_add(&config->history, sizeof(*history));
+	history->created = config->created;
 	history->comment = xstrdup(what->message ? what->message : "Imported from -");
 	return 0;
 }
@@ -89,7 +85,6 @@ int import_stream(struct db *db, const struct store_session *session, int fd,
 	if (r < 0)
 		return r;
 	strv_add(&config.diff_ids, content.layer.diff_id);
-	set_created(&config);
 	image.config = image_config_text(&config);
 	image.why = what->why ? what->why : "imported";
 	if (name)

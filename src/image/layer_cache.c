@@ -42,10 +42,24 @@ static void get(struct db_stmt *q, int column, char *to, size_t size)
 	snprintf(to, size, "%s", db_get_text(q, column));
 }
 
+/* In use now. Once an hour is exact enough, and needs no write in between. */
+static void touch(struct db *db, const char *key, int64_t used)
+{
+	cleanup(db_done) struct db_stmt q =
+		db_prepare(db, "UPDATE layer_cache SET used = ? WHERE key = ?");
+	int64_t now = time_now();
+
+	if (used > now - 3600 * SECOND)
+		return;
+	db_int(&q, 1, now);
+	db_text(&q, 2, key);
+	(void)db_run(&q, NULL); /* it can be found all the same */
+}
+
 int layer_cache_find(struct db *db, const char *key, struct layer_cached *ret, struct err *err)
 {
 	cleanup(db_done) struct db_stmt q = db_prepare(db,
-		"SELECT diff_id, blob, media_type, blob_size, size, created, same_as FROM layer_cache WHERE key = ?");
+		"SELECT diff_id, blob, media_type, blob_size, size, created, same_as, used FROM layer_cache WHERE key = ?");
 	struct layer_cached c = { 0 };
 	int r;
 
@@ -64,6 +78,7 @@ int layer_cache_find(struct db *db, const char *key, struct layer_cached *ret, s
 		(!digest_valid(c.layer.diff_id) || !digest_valid(c.layer.blob) ||
 			!store_has_layer(c.layer.diff_id) || !store_has_blob(c.layer.blob)))
 		return 0;
+	touch(db, key, db_get_int(&q, 7));
 	*ret = c;
 	return 1;
 }
@@ -85,19 +100,6 @@ int layer_cache_add(
 	db_int(&q, 7, what->created);
 	db_int(&q, 8, time_now());
 	db_text(&q, 9, what->same_as);
-	return db_run(&q, err);
-}
-
-int layer_cache_touch(struct db *db, const char *key, struct err *err)
-{
-	cleanup(db_done) struct db_stmt q =
-		db_prepare(db, "UPDATE layer_cache SET used = ? WHERE key = ? AND used < ?");
-	int64_t now = time_now();
-
-	/* Once an hour is exact enough, and needs no write in between. */
-	db_int(&q, 1, now);
-	db_text(&q, 2, key);
-	db_int(&q, 3, now - 3600 * SECOND);
 	return db_run(&q, err);
 }
 

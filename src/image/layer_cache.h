@@ -5,6 +5,9 @@
  */
 #include "image/commit.h"
 
+/* ns since an entry was used last. */
+#define LAYER_CACHE_KEEP (30 * 24 * 3600 * INT64_C(1000000000))
+
 struct layer_cached {
 	struct made_layer layer; /* without diff id: the step made none */
 	int64_t created;
@@ -13,13 +16,11 @@ struct layer_cached {
 
 /* Part of image_init(). */
 int layer_cache_init(struct db *db, struct err *err);
-/* 1, or 0 when there is none, or when what it made is gone. */
+/* 1, or 0 when there is none, or when what it made is gone. It is in use now. */
 int layer_cache_find(struct db *db, const char *key, struct layer_cached *ret, struct err *err);
 /* After the layer was kept. */
 int layer_cache_add(
 	struct db *db, const char *key, const struct layer_cached *what, struct err *err);
-/* In use now: for what is the oldest. */
-int layer_cache_touch(struct db *db, const char *key, struct err *err);
 /* Removes entries that were last used before `before` (ns), and the digests of files. */
 int layer_cache_forget(struct db *db, int64_t before, uint64_t *ret_entries, struct err *err);
 

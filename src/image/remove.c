@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/reserve.h"
 #include "base/strv.h"
+#include "image/layer_cache.h"
 #include "image/rows.h"
 #include "image/store.h"
 #include "image/tag_log.h"
@@ -263,6 +264,8 @@ static int prune_rows(struct db *db, const struct pruning *p, char ***report, st
 
 	if (r == 0)
 		r = tag_log_expire(db, p->keep_log, err);
+	if (r == 0)
+		r = layer_cache_forget(db, time_now() - LAYER_CACHE_KEEP, NULL, err);
 	if (r == 0)
 		r = image_list(db, &list, err);
 	/* All names first: the log of one may reach the image of another. */

@@ -144,16 +144,6 @@ static int add_volume(const char *text, struct record_list *mounts, struct err *
 	return r;
 }
 
-static int parse_mode(const char *text, int64_t *ret)
-{
-	size_t len = strspn(text, "01234567");
-
-	if (!len || text[len] || len > 5)
-		return -EINVAL;
-	*ret = strtol(text, NULL, 8);
-	return *ret <= 07777 ? 0 : -ERANGE;
-}
-
 static int apply_tmpfs_option(
 	const char *text, const char *option, struct instance_mount *m, struct err *err)
 {

@@ -115,6 +115,12 @@ in_image() {
 		ADD --chmod=9 a /|octal
 		ONBUILD FROM x|ONBUILD takes one
 		COPY --from=nothing-like-it a /|nothing-like-it
+		COPY --from=\$WHERE a /|from=\$WHERE: variables do not count here
+		RUN --mount=from=\$WHERE,target=/x true|from=\$WHERE: variables do not count here
+		COPY --link=perhaps a /|--link=perhaps: expected true or false
+		COPY --parents=2 a /|--parents=2: expected true or false
+		ADD --unpack=maybe a /|--unpack=maybe: expected true or false
+		RUN --mount=type=tmpfs,target=/x,mode=8 true|'mode=8' is not understood
 		RUN --security=insecure true|rights of an ordinary container
 		USER ${x:?must be given}|must be given
 	END
@@ -370,19 +376,22 @@ requests() {
 	[[ $output = *"#2 CACHED"* ]]
 }
 
-@test "kill -9: the next build takes down what was left" {
-	printf 'FROM small\nRUN sleep 1000\n' | dockerfile
+@test "kill -9: the next build takes down what was left, and has the steps before" {
+	# A step that took no time may be kept together with the next only.
+	printf 'FROM small\nRUN echo > /kept; sleep 1.1\nRUN sleep 1000\n' | dockerfile
 	"$HOLM" build --progress plain "$context" > "$BATS_TEST_TMPDIR/log" 2>&1 3>&- &
 	pid=$!
-	eventually grep -q '^#2 ' "$BATS_TEST_TMPDIR/log"
+	eventually grep -q '^#3 ' "$BATS_TEST_TMPDIR/log"
 	kill -9 $pid
 	wait $pid || true
 	# Who ran the container for it takes that down by himself; then what he has kept can be had.
 	eventually no_process_of_builds
-	printf 'FROM small\nRUN true\n' | dockerfile
-	holm build -q "$context"
+	sed -i 's/sleep 1000/true/' "$context/Dockerfile"
+	run -0 holm build "$context"
+	[[ $output = *"#2 CACHED"* ]]
 	[ -z "$(ls -A "$HOLM_ROOT/run/builds")" ]
 	no_leaks
+	run -0 holm image verify -q
 }
 
 @test "commit: a stopped and a running container" {
@@ -425,6 +434,43 @@ requests() {
 	holm gc -f > /dev/null 2>&1 || true
 	run -0 holm build "$context"
 	[[ $output = *"#2 CACHED"* ]]
+}
+
+# cache_used WHEN: in the cache's rows; those of before.
+cache_used() {
+	python3 - "$HOLM_ROOT/holm.db" "$1" <<- 'END'
+		import sqlite3, sys
+		db = sqlite3.connect(sys.argv[1])
+		print(*[row[0] for row in db.execute("SELECT used FROM layer_cache")])
+		db.execute("UPDATE layer_cache SET used = ?", (int(sys.argv[2]),))
+		db.commit()
+	END
+}
+
+@test "what the cache has not had a use for in 30 days goes; what is in use stays" {
+	local now
+	now=$(date +%s)
+	holm builder prune -f
+	printf 'FROM small\nRUN echo x > /aged\n' | dockerfile
+	holm build -q "$context"
+	cache_used $(((now - 86400 * 29) * 1000000000))
+	holm gc
+	run -0 holm build "$context"
+	[[ $output = *"#2 CACHED"* ]]
+	[ "$(cache_used $(((now - 86400 * 31) * 1000000000)) | tr ' ' '\n' | sort -n | tail -n 1)" -ge $((now * 1000000000)) ]
+	holm gc
+	[ -z "$(cache_used 0)" ]
+}
+
+@test "a step of another network, or with other hosts, is another one" {
+	printf 'FROM small\nRUN cat /etc/hosts > /hosts\n' | dockerfile
+	run -0 holm build -q -t net:1 --network none "$context"
+	run -0 holm build --network none "$context"
+	[[ $output = *"#2 CACHED"* ]]
+	run -0 holm build -q -t net:2 --network none --add-host there:10.1.2.3 "$context"
+	[[ $(in_image net:2 cat /hosts) = *there* ]]
+	run -0 holm build "$context"
+	[[ $output = *"#2 DONE"* ]]
 }
 
 no_process_of_builds() {

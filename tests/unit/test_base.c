@@ -37,6 +37,19 @@ static void sizes(void **state)
 	assert_int_equal(v, 1610612736);
 }
 
+static void modes(void **state)
+{
+	int64_t v = 0;
+
+	assert_int_equal(parse_mode("01755", &v), 0);
+	assert_int_equal(v, 01755);
+	assert_int_equal(parse_mode("", &v), -EINVAL);
+	assert_int_equal(parse_mode("+7", &v), -EINVAL);
+	assert_int_equal(parse_mode("8", &v), -EINVAL);
+	assert_int_equal(parse_mode("10000", &v), -ERANGE);
+	assert_int_equal(v, 01755);
+}
+
 static void durations(void **state)
 {
 	int64_t v = 0;
@@ -430,6 +443,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sizes),
+		cmocka_unit_test(modes),
 		cmocka_unit_test(durations),
 		cmocka_unit_test(digests),
 		cmocka_unit_test(records),
