@@ -60,8 +60,8 @@ static int prune(const struct prune_options *o, int64_t until, struct err *err)
 	for (size_t n = 0; n < list.n; n++) {
 		struct instance *i = list.items[n];
 		cleanup(free) char *upper = xasprintf("%s/upper", i->dir);
-		if (instance_running(i) || strcmp(i->state.status, "restarting") == 0 ||
-			i->config.created >= until || !filter_labels(o->filter, i->config.labels))
+		if (instance_active(i) || i->config.created >= until ||
+			!filter_labels(o->filter, i->config.labels))
 			continue;
 		bytes = 0;
 		dir_usage(AT_FDCWD, upper, &bytes);

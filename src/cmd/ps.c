@@ -276,8 +276,7 @@ static int list(const struct ps_options *o, struct err *err)
 		return r;
 	for (size_t n = 0; n < instances.n && most > 0; n++) {
 		const struct instance *i = instances.items[n];
-		bool shown = all || f.by_status || instance_running(i) ||
-			     strcmp(i->state.status, "restarting") == 0;
+		bool shown = all || f.by_status || instance_active(i);
 		if (!shown || !match(db, &f, i))
 			continue;
 		json_array_append_new(rows, ps_row(db, i, !o->no_trunc, o->size));

@@ -248,8 +248,7 @@ static int prune_instances(struct db *db, struct pruning *p, struct err *err)
 	for (size_t n = 0; n < list.n && r == 0; n++) {
 		struct instance *i = list.items[n];
 		uint64_t bytes;
-		if (instance_running(i) || !strcmp(i->state.status, "restarting") ||
-			!chosen(p, i->config.created, i->config.labels))
+		if (instance_active(i) || !chosen(p, i->config.created, i->config.labels))
 			continue;
 		bytes = instance_bytes(i);
 		r = instance_remove(db, i, /* force= */ false, /* volumes= */ false, err);

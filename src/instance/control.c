@@ -21,11 +21,6 @@
 #include "instance/stream.h"
 #include "instance/volume.h"
 
-static bool active(const struct instance *i)
-{
-	return instance_running(i) || strcmp(i->state.status, "restarting") == 0;
-}
-
 static int not_running(const struct instance *i, struct err *err)
 {
 	return err_set(err, EINVAL, "container %s is not running", i->config.name);
@@ -52,7 +47,7 @@ static int settle(struct db *db, struct instance *i, struct err *err)
 	int r = instance_reconcile(db, i, err);
 
 	/* Bounded: somebody else may have started it again. */
-	for (int tries = 0; r == 0 && active(i) && tries < 400; tries++) {
+	for (int tries = 0; r == 0 && instance_active(i) && tries < 400; tries++) {
 		poll(NULL, 0, 5);
 		r = instance_reconcile(db, i, err);
 	}
@@ -80,7 +75,7 @@ int instance_stop(
 
 	if (r < 0)
 		return r;
-	if (!active(i))
+	if (!instance_active(i))
 		return 0;
 	if (timeout < 0)
 		timeout = instance_stop_timeout(&i->config);
@@ -101,7 +96,7 @@ int instance_shut_down(struct db *db, struct instance *i, struct err *err)
 	int r;
 
 	(void)db;
-	if (!active(i))
+	if (!instance_active(i))
 		return 0;
 	r = ask(i, json_pack("{s:s}", "do", "shutdown"), NULL, err);
 	return has_ended(r) ? 0 : r;
@@ -112,7 +107,7 @@ int instance_kill(struct db *db, struct instance *i, int signo, struct err *err)
 	int r;
 
 	(void)db;
-	if (!active(i))
+	if (!instance_active(i))
 		return not_running(i, err);
 	r = ask(i, json_pack("{s:s, s:i}", "do", "kill", "signal", signo), NULL, err);
 	/* Told to die, it did. */
@@ -125,7 +120,7 @@ int instance_restart(
 	struct instance_start how = { 0 };
 	int r;
 
-	if (active(i)) {
+	if (instance_active(i)) {
 		int own = signal_parse(i->config.stop_signal), signo;
 		r = signal_number(signal, own > 0 ? own : SIGTERM, &signo, err);
 		if (r < 0)
@@ -181,11 +176,11 @@ static int lock_to_remove(struct instance *i, bool force, struct err *err)
 		r = instance_reload_state(i, err);
 		if (r < 0 && r != -ENOENT) /* it is being removed */
 			return r;
-		if (r == 0 && active(i) && !force) {
+		if (r == 0 && instance_active(i) && !force) {
 			cleanup(json_free) json_t *ping = json_pack("{s:s}", "do", "ping");
 			if (supervisor_ask(i->run_dir, ping, NULL, NULL, NULL) == 0)
 				return refuse_active(i, err);
-		} else if (r == 0 && active(i)) {
+		} else if (r == 0 && instance_active(i)) {
 			r = ask(i, json_pack("{s:s, s:i}", "do", "kill", "signal", SIGKILL), NULL,
 				err);
 			if (r < 0 && !has_ended(r))
@@ -200,9 +195,9 @@ int instance_remove(struct db *db, struct instance *i, bool force, bool volumes,
 	cleanup(fd_close) int lock = -1;
 	int r;
 
-	if (active(i) && !force)
+	if (instance_active(i) && !force)
 		return refuse_active(i, err);
-	if (active(i)) {
+	if (instance_active(i)) {
 		r = ask(i, json_pack("{s:s, s:i}", "do", "kill", "signal", SIGKILL), NULL, err);
 		if (r < 0 && !has_ended(r))
 			return r;
@@ -249,7 +244,7 @@ static int try_change(struct db *db, struct change *c, struct err *err)
 	if (r < 0)
 		return r;
 	c->config = instance_lock_config(c->of, err);
-	if (c->config < 0 || c->rest >= 0 || active(c->of))
+	if (c->config < 0 || c->rest >= 0 || instance_active(c->of))
 		return c->config < 0 ? c->config : 1;
 	c->config = fd_close(c->config);
 	return 0;
@@ -311,7 +306,7 @@ int instance_rename(struct db *db, struct instance *i, const char *name, struct 
 		r = db_commit(&txn, err);
 	if (r < 0)
 		return r;
-	if (active(i))
+	if (instance_active(i))
 		ask(i, json_pack("{s:s}", "do", "reload"), NULL, NULL);
 	instance_event(i, "rename", "oldName", old);
 	return 0;
@@ -359,7 +354,7 @@ int instance_update(struct db *db, struct instance *i, const struct instance_lim
 		i->config.restart.on_unhealthy = restart->on_unhealthy;
 	}
 	r = instance_save_config(i, err);
-	if (r < 0 || !active(i))
+	if (r < 0 || !instance_active(i))
 		return r;
 	r = ask(i, json_pack("{s:s}", "do", "update"), NULL, err);
 	if (has_ended(r))
@@ -398,14 +393,14 @@ int instance_wait(struct db *db, struct instance *i, const char *condition, int6
 	cleanup(fd_close) int stream = -1;
 	int r;
 
-	while (next && !active(i)) {
+	while (next && !instance_active(i)) {
 		poll(NULL, 0, 50);
 		r = instance_reload_state(i, err);
 		if (r < 0)
 			return r;
 	}
 	*ret_code = i->state.exit_code;
-	if (active(i)) {
+	if (instance_active(i)) {
 		r = ask(i, json_pack("{s:s}", "do", "wait"), &stream, err);
 		if (r == 0)
 			r = read_exit(stream, ret_code);
@@ -430,7 +425,7 @@ int instance_attach(
 	if (strcmp(i->state.status, "paused") == 0)
 		return err_set(err, EINVAL, "container %s is paused: 'holm unpause %s' first",
 			i->config.name, i->config.name);
-	if (!active(i))
+	if (!instance_active(i))
 		return not_running(i, err);
 	r = ask(i, json_pack("{s:s, s:s}", "do", "attach", "streams", stdin_too ? "ioe" : "oe"),
 		ret_stream, err);
@@ -585,7 +580,7 @@ int instance_network_connect(
 	if (find_network(i, n) < i->config.networks.n)
 		return err_set(err, EEXIST, "container %s is already on network %s", i->config.name,
 			n->name);
-	if (active(i)) {
+	if (instance_active(i)) {
 		r = connect_running(db, i, net, err);
 		if (r < 0 && !has_ended(r)) /* then its next run joins */
 			return r;
@@ -617,7 +612,7 @@ int instance_network_disconnect(
 	if (at == i->config.networks.n && !force)
 		return err_set(
 			err, ENOENT, "container %s is not on network %s", i->config.name, n->name);
-	if (active(i)) {
+	if (instance_active(i)) {
 		r = ask(i, json_pack("{s:s, s:s}", "do", "disconnect", "network", n->id), NULL,
 			err);
 		if (r < 0 && !has_ended(r))

@@ -62,10 +62,9 @@ static json_t *state(const struct instance *i)
 	bool paused = strcmp(st->status, "paused") == 0;
 	bool restarting = strcmp(st->status, "restarting") == 0;
 	json_t *j = json_pack("{s:s, s:b, s:b, s:b, s:b, s:b, s:I, s:I, s:o, s:o, s:o}", "Status",
-		st->status, "Running", instance_running(i) || restarting, "Paused", paused,
-		"Restarting", restarting, "OOMKilled", st->oom_killed, "Dead",
-		strcmp(st->status, "dead") == 0, "Pid",
-		(json_int_t)(instance_running(i) ? st->run.pid : 0), "ExitCode",
+		st->status, "Running", instance_active(i), "Paused", paused, "Restarting",
+		restarting, "OOMKilled", st->oom_killed, "Dead", strcmp(st->status, "dead") == 0,
+		"Pid", (json_int_t)(instance_running(i) ? st->run.pid : 0), "ExitCode",
 		(json_int_t)st->exit_code, "Error", text(st->error), "StartedAt",
 		moment(st->started), "FinishedAt", moment(st->finished));
 

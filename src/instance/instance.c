@@ -6,7 +6,6 @@
  */
 #include "instance/instance.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -98,38 +97,6 @@ int instance_find(struct db *db, const char *name, struct instance **ret, struct
 	if (r < 0)
 		return r;
 	*ret = take(i);
-	return 0;
-}
-
-int instance_list(struct db *db, struct instance_list *ret, struct err *err)
-{
-	cleanup(db_done) struct db_stmt q =
-		db_prepare(db, "SELECT id FROM instance ORDER BY created DESC");
-	cleanup(strv_free) char **ids = NULL;
-	struct instance_list list = { 0 };
-	int r;
-
-	instance_sweep(db);
-	while ((r = db_step(&q, err)) > 0)
-		strv_add(&ids, db_get_text(&q, 0));
-	if (r < 0)
-		return r;
-	db_done(&q);
-	list.items = xcalloc(strv_len(ids), sizeof(*list.items));
-	strv_foreach (id, ids) {
-		cleanup(instance_free) struct instance *i = NULL;
-		struct err why = { 0 };
-		r = instance_load(*id, &i, &why);
-		if (r == 0)
-			r = instance_reconcile(db, i, &why);
-		if (r == -ENOSPC && i) /* it is as it was recorded, until there is room for more */
-			r = 0;
-		if (r == 0)
-			list.items[list.n++] = take(i);
-		else if (r != -ENOENT) /* one damaged file must not hide the rest */
-			log_warn("container %.12s: %s", *id, why.text);
-	}
-	*ret = list;
 	return 0;
 }
 
@@ -227,7 +194,7 @@ static int reconcile(struct db *db, struct instance *i, struct err *err)
 		return 0;
 	if (access(path, F_OK) < 0) {
 		/* After a reboot: recorded as running, with RUN empty. */
-		if (!instance_running(i) && strcmp(i->state.status, "restarting") != 0)
+		if (!instance_active(i))
 			return 0;
 	}
 	fd = instance_lock(i, /* wait= */ false, err);
@@ -357,7 +324,7 @@ static bool has_row(struct db *db, const char *id)
 	return db_step(&q, NULL) != 0; /* an error is no reason to remove anything */
 }
 
-static void sweep_one(struct db *db, const char *id)
+void instance_sweep(struct db *db, const char *id)
 {
 	cleanup(instance_free) struct instance *i = nameless(id);
 	int fd;
@@ -368,26 +335,4 @@ static void sweep_one(struct db *db, const char *id)
 	if (!has_row(db, id))
 		wipe(db, i, NULL);
 	instance_unlock_remove(i, fd);
-}
-
-static void sweep_dir(struct db *db, const char *parent)
-{
-	cleanup(free) char *path = xasprintf("%s/instances", parent);
-	cleanup(strv_free) char **orphans = NULL;
-	DIR *d = opendir(path);
-	struct dirent *e;
-
-	while (d && (e = readdir(d)))
-		if (strlen(e->d_name) == ID_LEN && !has_row(db, e->d_name))
-			strv_add(&orphans, e->d_name);
-	if (d)
-		closedir(d);
-	strv_foreach (id, orphans)
-		sweep_one(db, *id);
-}
-
-void instance_sweep(struct db *db)
-{
-	sweep_dir(db, paths_root());
-	sweep_dir(db, paths_run());
 }

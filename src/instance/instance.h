@@ -61,6 +61,7 @@ int instance_list(struct db *db, struct instance_list *ret, struct err *err);
 void instance_list_free(struct instance_list *list);
 DEFINE_CLEANUP_OBJECT(instance_list_free, struct instance_list);
 bool instance_running(const struct instance *i); /* running or paused */
+bool instance_active(const struct instance *i);  /* or about to run again */
 
 /*
  * Creates from a config whose `image` is a reference: resolves it against the image (command,

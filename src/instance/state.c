@@ -69,17 +69,14 @@ void instance_free(struct instance *i)
 	free(i);
 }
 
-void instance_list_free(struct instance_list *list)
-{
-	for (size_t n = 0; n < list->n; n++)
-		instance_free(list->items[n]);
-	free(list->items);
-	*list = (struct instance_list){ 0 };
-}
-
 bool instance_running(const struct instance *i)
 {
 	return strcmp(i->state.status, "running") == 0 || strcmp(i->state.status, "paused") == 0;
+}
+
+bool instance_active(const struct instance *i)
+{
+	return instance_running(i) || strcmp(i->state.status, "restarting") == 0;
 }
 
 static int read_record(const char *dir, const char *name, const struct record_field *fields,

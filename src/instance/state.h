@@ -46,8 +46,8 @@ int instance_take_over(struct db *db, struct instance *i, struct err *err);
 
 /* Rows, files, holds; the lock must be held, that of the configuration must not. */
 int instance_delete(struct db *db, struct instance *i, bool volumes, struct err *err);
-/* Directories that have no row, left by a killed create or rm. */
-void instance_sweep(struct db *db);
+/* What has no row: left by a killed create or rm, unless somebody is at work on it just now. */
+void instance_sweep(struct db *db, const char *id);
 
 /* An event of this instance with Docker's attributes (image, name, labels), and one more pair or NULL. */
 void instance_event(

@@ -247,3 +247,75 @@ is_slim() {
 		wait
 	done
 }
+
+# many_rows CREATED COUNT: a created container, named first, COUNT - 1 copies of it, and what crashes leave.
+many_rows() {
+	python3 - "$HOLM_ROOT" "${HOLM_RUN:-$HOLM_ROOT/run}" "$1" "$2" <<- 'EOF'
+		import os, sqlite3, sys
+		root, run, first, count = *sys.argv[1:4], int(sys.argv[4])
+		db = sqlite3.connect(root + "/holm.db")
+		created, = db.execute("SELECT created FROM instance WHERE id = ?", (first,)).fetchone()
+		files = {}
+		for name in ("config.json", "state.json"):
+		    with open(f"{root}/instances/{first}/{name}") as f:
+		        files[name] = f.read()
+		def copy(n, name, state=files["state.json"], row=True):
+		    new = f"{n:064x}"
+		    to = f"{root}/instances/{new}/"
+		    os.mkdir(to)
+		    with open(to + "config.json", "w") as f:
+		        f.write(files["config.json"].replace(first, new).replace('"name":"first"', f'"name":"{name}"'))
+		    with open(to + "state.json", "w") as f:
+		        f.write(state)
+		    if row:
+		        db.execute("INSERT INTO instance (id, name, created) VALUES (?, ?, ?)", (new, name, created - n))
+		for n in range(1, count):
+		    copy(n, f"copy{n}")
+		copy(1000, "damaged", "{")
+		copy(1001, "rebooted", '{"status":"running"}')
+		copy(1002, "orphan", row=False)
+		copy(1003, "unborn", row=False)
+		os.makedirs(f"{run}/instances/{1003:064x}")
+		os.makedirs(f"{run}/instances/{1004:064x}")
+		db.commit()
+	EOF
+}
+
+@test "a hundred are listed in order, and what the dead left is set right" {
+	local first runs killed held run_dir
+	fresh_root
+	small_image small
+	first=$(holm create --name first small sleep 100)
+	many_rows "$first" 130
+	runs=$(holm run -d --name runs small sleep 100)
+	killed=$(holm run -d --name killed small sleep 100)
+	name=killed
+	kill -9 "$(supervisor_of "$name")"
+	run_dir=${HOLM_RUN:-$HOLM_ROOT/run}/instances
+	held=$(printf %064x 1003) # somebody makes it just now
+	exec 9> "$run_dir/$held/lock"
+	flock 9
+	run --separate-stderr holm ps -a --no-trunc --format '{{.ID}} {{.Names}} {{.State}}'
+	assert_status 0
+	# shellcheck disable=SC2154 # of run
+	[ "$(grep -c . <<< "$stderr")" -eq 1 ]
+	[[ $stderr == *damaged* ]]
+	diff <(
+		echo "$killed killed exited"
+		echo "$runs runs running"
+		echo "$first first created"
+		for ((i = 1; i < 130; i++)); do printf '%064x copy%d created\n' "$i" "$i"; done
+		printf '%064x rebooted exited\n' 1001
+	) <(echo "$output")
+	[ "$(holm ps --format '{{.Names}}')" = runs ]
+	[ ! -e "$HOLM_ROOT/instances/$(printf %064x 1002)" ]
+	[ ! -e "$run_dir/$(printf %064x 1004)" ]
+	[ -e "$HOLM_ROOT/instances/$held/config.json" ]
+	[ "$(find "$run_dir" -mindepth 1 -maxdepth 1 -printf '%f\n' | sort)" = "$(printf '%s\n' "$held" "$runs" | sort)" ]
+	# Who made it died.
+	exec 9>&-
+	holm ps > /dev/null 2>&1
+	[ ! -e "$HOLM_ROOT/instances/$held" ]
+	[ "$(ls "$run_dir")" = "$runs" ]
+	drop_root
+}
