@@ -10,12 +10,15 @@
 
 #include "base/alloc.h"
 #include "base/ident.h"
+#include "base/log.h"
 #include "base/strv.h"
+#include "cmd/image_rows.h"
 #include "cmd/output.h"
 #include "cmd/ps_row.h"
 #include "cmd/table.h"
 #include "cmd/verbs.h"
 #include "compose/document.h"
+#include "image/image.h"
 
 static struct compose_options global;
 
@@ -50,8 +53,8 @@ const struct cmd cmd_compose = {
 	.summary = "Run the services of a Compose file",
 	.description =
 		"The file is compose.yaml here or in a directory above. docs/compose.md says what of "
-		"the Compose specification is supported. Commands: build, config, down, exec, kill, logs, ps, "
-		"restart, rm, start, stop, up.",
+		"the Compose specification is supported. Commands: build, config, cp, create, down, exec, images, "
+		"kill, logs, ls, pause, port, ps, pull, restart, rm, run, start, stop, top, unpause, up.",
 	.examples = "holm compose up -d\nholm compose -f compose.yaml -f test.yaml config\n"
 		    "holm compose down -v",
 	.options = compose_rows,
@@ -115,10 +118,14 @@ struct up_options {
 	int64_t timeout;
 	bool timeout_given;
 	const char *exit_code_from;
+	char **scale;
 };
 
 #define UP(member, name, letter, help) \
 	OPTION(struct up_options, member, OPT_FLAG, letter, name, NULL, help)
+#define SCALE_ROW \
+	OPTION(struct up_options, scale, OPT_STRV, 0, "scale", "SERVICE=NUMBER", \
+		"so many containers of a service, whatever the files say")
 static const struct cmd_option up_rows[] = {
 	UP(abort, "abort-on-container-exit", 0,
 		"stop all when one container has ended, unless another waited for it to end well"),
@@ -132,6 +139,7 @@ static const struct cmd_option up_rows[] = {
 	UP(no_recreate, "no-recreate", 0, "leave containers as they are, though the file changed"),
 	UP(no_start, "no-start", 0, "create, but do not start"),
 	UP(remove_orphans, "remove-orphans", 0, "remove containers of services that are gone"),
+	SCALE_ROW,
 	OPTION_WITH(struct up_options, timeout, OPT_INT, 't', "timeout", "SECONDS",
 		"when a container is replaced or stopped: time until it is killed",
 		OPTION_GIVEN(struct up_options, timeout_given)),
@@ -172,6 +180,15 @@ static int bring_up(void *data)
 	return 0;
 }
 
+static int scale(struct compose_project *p, const struct up_options *o, struct err *err)
+{
+	int r = 0;
+
+	for (char **item = o->scale; r == 0 && item && *item; item++)
+		r = compose_set_scale(p, *item, err);
+	return r;
+}
+
 static int run_up(struct cmd_call *call)
 {
 	const struct up_options *o = call->options;
@@ -189,7 +206,7 @@ static int run_up(struct cmd_call *call)
 	if (how.abort && (o->detach || o->wait || o->no_start))
 		return cmd_usage(call,
 			"--abort-on-container-exit and --exit-code-from are for the foreground: without --detach, --wait and --no-start");
-	if (compose_project(call->args, !o->no_deps, &p, &err) < 0)
+	if (compose_project(call->args, !o->no_deps, &p, &err) < 0 || scale(&p, o, &err) < 0)
 		return cmd_fail(&err, 1);
 	if (o->exit_code_from && !strv_contains(p.services, o->exit_code_from))
 		return cmd_usage(call, "--exit-code-from: '%s' is not among the services",
@@ -214,14 +231,49 @@ const struct cmd cmd_compose_up = {
 	.run = run_up,
 };
 
+static const struct cmd_option create_rows[] = {
+	UP(build, "build", 0, "build images first, though they are there"),
+	UP(force_recreate, "force-recreate", 0, "make containers anew that have not changed"),
+	UP(no_build, "no-build", 0, "build no image, though it is missing"),
+	UP(no_recreate, "no-recreate", 0, "leave containers as they are, though the file changed"),
+	UP(remove_orphans, "remove-orphans", 0, "remove containers of services that are gone"),
+	SCALE_ROW,
+	OPTION_END,
+};
+
+static int run_create(struct cmd_call *call)
+{
+	struct up_options *o = call->options;
+
+	o->no_start = true;
+	return run_up(call);
+}
+
+const struct cmd cmd_compose_create = {
+	.name = "compose create",
+	.group = "Compose",
+	.args = "[SERVICE...]",
+	.summary = "Create the containers of services without starting them",
+	.options = create_rows,
+	.options_size = sizeof(struct up_options),
+	.max_args = SIZE_MAX,
+	.run = run_create,
+};
+
 struct down_options {
 	bool volumes, remove_orphans, timeout_given;
 	int64_t timeout;
+	const char *images;
 };
+
+static const char *const image_choices[] = { "local", "all", NULL };
 
 static const struct cmd_option down_rows[] = {
 	OPTION(struct down_options, remove_orphans, OPT_FLAG, 0, "remove-orphans", NULL,
 		"remove containers of services that are gone"),
+	OPTION_WITH(struct down_options, images, OPT_STR, 0, "rmi", "WHICH",
+		"remove images of services: local, those without a name in the file, or all",
+		.choices = image_choices),
 	OPTION_WITH(struct down_options, timeout, OPT_INT, 't', "timeout", "SECONDS",
 		"time until a container is killed",
 		OPTION_GIVEN(struct down_options, timeout_given)),
@@ -230,18 +282,43 @@ static const struct cmd_option down_rows[] = {
 	OPTION_END,
 };
 
+/* What is in use by others stays, which is said. */
+static int remove_images(const struct compose_project *p, bool all, struct err *err)
+{
+	struct db *db = cmd_db(err);
+
+	if (!db)
+		return -EIO;
+	strv_foreach (service, p->services) {
+		cleanup(free) char *name = compose_image(p, *service);
+		cleanup(strv_free) char **report = NULL;
+		struct err why = { 0 };
+		int r;
+		if (!all && node_get(compose_service(p, *service), "image"))
+			continue;
+		r = image_remove(db, name, /* force= */ false, &report, &why);
+		image_removed(report);
+		if (r == 0)
+			compose_tell(&compose_shown, "Removed", "Image %s", name);
+		else if (r != -ENOENT)
+			log_warn("%s", why.text);
+	}
+	return 0;
+}
+
 static int run_down(struct cmd_call *call)
 {
 	const struct down_options *o = call->options;
-	const struct compose_down how = { o->volumes, o->remove_orphans,
+	const struct compose_down how = { o->volumes, o->remove_orphans, call->n_args > 0,
 		o->timeout_given ? o->timeout : -1 };
 	cleanup(compose_free) struct compose_project p = { 0 };
 	struct err err = { 0 };
 
 	/* Of all profiles: what was started with one is taken down without naming it. */
 	strv_add(&global.profiles, "*");
-	if (compose_project(NULL, true, &p, &err) < 0 ||
-		compose_down(&compose_store, &p, &how, &compose_shown, &err) < 0)
+	if (compose_project(call->args, call->n_args == 0, &p, &err) < 0 ||
+		compose_down(&compose_store, &p, &how, &compose_shown, &err) < 0 ||
+		(o->images && remove_images(&p, strcmp(o->images, "all") == 0, &err) < 0))
 		return cmd_fail(&err, 1);
 	return 0;
 }
@@ -249,10 +326,13 @@ static int run_down(struct cmd_call *call)
 const struct cmd cmd_compose_down = {
 	.name = "compose down",
 	.group = "Compose",
-	.args = "",
+	.args = "[SERVICE...]",
 	.summary = "Stop and remove the project's containers and networks",
+	.description =
+		"Of services that are named, only the containers. Containers of `compose run` go, too.",
 	.options = down_rows,
 	.options_size = sizeof(struct down_options),
+	.max_args = SIZE_MAX,
 	.run = run_down,
 };
 

@@ -17,6 +17,9 @@ int compose_container(const char *service, int64_t number, char **ret, struct er
 /* Loads the project and selects services by name (or all). */
 int compose_project(
 	char *const *services, bool dependencies, struct compose_project *ret, struct err *err);
+/* The containers of the chosen services; one_off: those of `compose run`, too. */
+int compose_chosen(
+	const struct compose_project *p, bool one_off, struct instance_list *ret, struct err *err);
 /* What happens, on standard error. */
 extern const struct compose_report compose_shown;
 extern const struct compose_store compose_store;

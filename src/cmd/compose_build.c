@@ -158,6 +158,79 @@ int compose_pull(struct db *db, const struct compose_project *p, struct err *err
 	return 0;
 }
 
+struct compose_pull_options {
+	bool quiet, ignore_failures, include_deps;
+	const char *policy;
+};
+
+static const char *const pull_policies[] = { "always", "missing", NULL };
+static const struct cmd_option pull_rows[] = {
+	OPTION(struct compose_pull_options, ignore_failures, OPT_FLAG, 0, "ignore-pull-failures",
+		NULL, "go on when an image cannot be pulled"),
+	OPTION(struct compose_pull_options, include_deps, OPT_FLAG, 0, "include-deps", NULL,
+		"also of the services that those named depend on"),
+	OPTION_WITH(struct compose_pull_options, policy, OPT_STR, 0, "policy", "WHEN",
+		"always (the default) or missing", .choices = pull_policies),
+	OPTION(struct compose_pull_options, quiet, OPT_FLAG, 'q', "quiet", NULL,
+		"show no progress"),
+	OPTION_END,
+};
+
+/* 1 when the service has nothing to be pulled. */
+static int pull_service(struct db *db, const struct compose_project *p, const char *service,
+	const struct compose_pull_options *o, char ***done, struct err *err)
+{
+	const struct node *s = compose_service(p, service);
+	cleanup(free) char *name = compose_image(p, service);
+	cleanup(image_free) struct image *there = NULL;
+	int r;
+
+	if (node_get(s, "build") || strcmp(node_text(s, "pull_policy") ?: "", "never") == 0 ||
+		strv_contains(*done, name))
+		return 1;
+	strv_add(done, name);
+	if (o->policy && strcmp(o->policy, "missing") == 0 &&
+		image_find(db, name, &there, NULL) == 0)
+		return 1;
+	r = pull_image(db, name, node_text(s, "platform"), o->quiet, err);
+	if (r == 0 && !o->quiet)
+		fprintf(stderr, " Image %s  Pulled\n", name);
+	return r < 0 ? err_wrap(err, "service %s", service) : 0;
+}
+
+static int run_pull(struct cmd_call *call)
+{
+	const struct compose_pull_options *o = call->options;
+	cleanup(compose_free) struct compose_project p = { 0 };
+	cleanup(strv_free) char **done = NULL;
+	struct err err = { 0 };
+	struct db *db;
+
+	if (compose_project(call->args, call->n_args == 0 || o->include_deps, &p, &err) < 0)
+		return cmd_fail(&err, 1);
+	db = cmd_db(&err);
+	if (!db)
+		return cmd_fail(&err, 1);
+	strv_foreach (service, p.services) {
+		int r = pull_service(db, &p, *service, o, &done, &err);
+		if (r < 0 && cmd_fail(&err, 1) && !o->ignore_failures)
+			return 1;
+	}
+	return 0;
+}
+
+const struct cmd cmd_compose_pull = {
+	.name = "compose pull",
+	.group = "Compose",
+	.args = "[SERVICE...]",
+	.summary = "Pull the images of services from their registries",
+	.description = "Services with `build` are built, never pulled.",
+	.options = pull_rows,
+	.options_size = sizeof(struct compose_pull_options),
+	.max_args = SIZE_MAX,
+	.run = run_pull,
+};
+
 struct compose_build_options {
 	bool no_cache;
 };

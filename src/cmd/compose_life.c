@@ -36,6 +36,28 @@ int compose_container(const char *service, int64_t number, char **ret, struct er
 			       service);
 }
 
+int compose_chosen(
+	const struct compose_project *p, bool one_off, struct instance_list *ret, struct err *err)
+{
+	struct db *db = cmd_db(err);
+	struct instance_list all = { 0 };
+	size_t n = 0;
+	int r = db ? compose_containers(db, p, NULL, one_off, &all, err) : -EIO;
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < all.n; i++) {
+		struct instance *one = all.items[i];
+		if (strv_contains(p->services, compose_label(one, "service")))
+			all.items[n++] = one;
+		else
+			instance_free(one);
+	}
+	all.n = n;
+	*ret = all;
+	return 0;
+}
+
 #define TIMEOUT_ROW \
 	OPTION_WITH(struct life_options, timeout, OPT_INT, 't', "timeout", "SECONDS", \
 		"time until a container is killed; -1 waits for ever", \

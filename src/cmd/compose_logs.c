@@ -66,28 +66,6 @@ static int print_line(void *data, int stream, int64_t time, const char *text, si
 	return ferror(stdout) ? 1 : 0;
 }
 
-/* The project's containers of the chosen services. */
-static int choose(struct compose_project *p, struct instance_list *ret, struct err *err)
-{
-	struct db *db = cmd_db(err);
-	struct instance_list all = { 0 };
-	size_t n = 0;
-	int r = db ? compose_containers(db, p, NULL, false, &all, err) : -EIO;
-
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < all.n; i++) {
-		struct instance *one = all.items[i];
-		if (strv_contains(p->services, compose_label(one, "service")))
-			all.items[n++] = one;
-		else
-			instance_free(one);
-	}
-	all.n = n;
-	*ret = all;
-	return 0;
-}
-
 /* Its exit status is the container's, when it has ended and was not removed. */
 static _Noreturn void follow(const struct instance *i, const struct log_read *how,
 	struct printer *printer, bool tell_end)
@@ -151,7 +129,8 @@ static int run_logs(struct cmd_call *call)
 	struct err err = { 0 };
 	int status = 0, one;
 
-	if (compose_project(call->args, false, &p, &err) < 0 || choose(&p, &list, &err) < 0)
+	if (compose_project(call->args, false, &p, &err) < 0 ||
+		compose_chosen(&p, false, &list, &err) < 0)
 		return cmd_fail(&err, 1);
 	for (size_t i = 0; i < list.n; i++) {
 		int len = (int)strlen(list.items[i]->config.name);
@@ -275,7 +254,7 @@ static void follow_more(struct foreground *f)
 {
 	struct instance_list list = { 0 };
 	struct err err = { 0 };
-	int r = choose(f->p, &list, &err);
+	int r = compose_chosen(f->p, false, &list, &err);
 
 	cmd_db_close();
 	for (size_t i = 0; r == 0 && i < list.n; i++) {
@@ -297,7 +276,7 @@ static void leave(struct foreground *f)
 
 	f->phase = LEAVING;
 	follow_more(f);
-	choose(f->p, &list, NULL);
+	compose_chosen(f->p, false, &list, NULL);
 	cmd_db_close();
 	for (size_t i = 0; i < f->list.n; i++)
 		for (size_t k = 0; f->followers[i] && k < list.n; k++)

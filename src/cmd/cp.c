@@ -5,10 +5,14 @@
 
 #include "base/alloc.h"
 #include "cmd/cmd.h"
+#include "cmd/compose.h"
+#include "cmd/verbs.h"
 #include "instance/files.h"
 
 struct cp_options {
 	bool archive, follow_link, quiet;
+	/* compose cp's */
+	int64_t index;
 };
 
 static const struct cmd_option cp_option_rows[] = {
@@ -49,11 +53,21 @@ static int copy_in(const struct cp_options *o, struct db *db, struct instance *i
 	return files_copy_in_tar(db, i, STDIN_FILENO, to, err);
 }
 
+/* In place of a service's name the id of its container. */
+static int find_service(const struct cp_options *o, char **name, struct err *err)
+{
+	cleanup(free) char *service = *name;
+
+	*name = NULL;
+	return compose_container(service, o->index, name, err);
+}
+
 static int run(struct cmd_call *call)
 {
 	cleanup(free) char *source = NULL, *target = NULL;
 	const char *from = split(call->args[0], &source), *to = split(call->args[1], &target);
 	cleanup(instance_free) struct instance *i = NULL;
+	bool compose = call->cmd == &cmd_compose_cp;
 	struct err err = { 0 };
 	struct db *db;
 	int r;
@@ -61,9 +75,12 @@ static int run(struct cmd_call *call)
 	if (source && target)
 		return cmd_usage(call, "copying between containers is not supported");
 	if (!source && !target)
-		return cmd_usage(call, "one of the two must be CONTAINER:PATH");
+		return cmd_usage(
+			call, "one of the two must be %s:PATH", compose ? "SERVICE" : "CONTAINER");
 	if (!*from || !*to)
 		return cmd_usage(call, "the path is empty: write CONTAINER:/ for the whole root");
+	if (compose && find_service(call->options, source ? &source : &target, &err) < 0)
+		return cmd_fail(&err, 1);
 	db = cmd_db(&err);
 	if (!db || instance_find(db, source ? source : target, &i, &err) < 0)
 		return cmd_fail(&err, 1);
@@ -92,6 +109,30 @@ const struct cmd cmd_cp = {
 	.min_args = 2,
 	.max_args = 2,
 	.complete = COMPLETE_INSTANCE,
+	.complete_more = COMPLETE_FILE,
+	.run = run,
+};
+
+static const struct cmd_option compose_cp_rows[] = {
+	OPTION(struct cp_options, archive, OPT_FLAG, 'a', "archive", NULL,
+		"keep owners and set-id bits"),
+	OPTION(struct cp_options, follow_link, OPT_FLAG, 'L', "follow-link", NULL,
+		"copy what a link SOURCE leads to"),
+	OPTION(struct cp_options, index, OPT_INT, 0, "index", "NUMBER",
+		"which of the service's containers (the first)"),
+	OPTION_END,
+};
+
+const struct cmd cmd_compose_cp = {
+	.name = "compose cp",
+	.group = "Compose",
+	.args = "SOURCE DESTINATION",
+	.summary = "Copy files between a service's container and the host",
+	.description = "One of the two is SERVICE:PATH. Otherwise it is `holm cp`.",
+	.options = compose_cp_rows,
+	.options_size = sizeof(struct cp_options),
+	.min_args = 2,
+	.max_args = 2,
 	.complete_more = COMPLETE_FILE,
 	.run = run,
 };

@@ -179,3 +179,11 @@ void image_print_kept(uint64_t n)
 		printf("%llu image%s kept, which tags can be reverted to: 'holm gc --expire now' lets them go\n",
 			(unsigned long long)n, n == 1 ? " is" : "s are");
 }
+
+void image_removed(char *const *report)
+{
+	strv_foreach (line, report) {
+		const char *rest = strchr(*line, ' ') + 1;
+		image_event(strncmp(*line, "Untagged", 8) == 0 ? "untag" : "delete", rest, rest);
+	}
+}

@@ -14,6 +14,8 @@ char *image_age_text(int64_t ns);
 void image_name_parts(const char *name, char **ret_repository, char **ret_tag);
 /* The id of a name's image for events and output; the name itself when there is none. */
 void image_event(const char *action, const char *id, const char *name);
+/* The same for what image_remove() reports. */
+void image_removed(char *const *report);
 /* An image_progress_fn that shows a line; data is what it is about, such as an image's name. */
 void image_progress(void *data, const char *what, uint64_t done);
 void print_lines(char *const *lines);

@@ -6,6 +6,8 @@
 #include "base/alloc.h"
 #include "base/parse.h"
 #include "cmd/cmd.h"
+#include "cmd/compose.h"
+#include "cmd/verbs.h"
 #include "instance/instance.h"
 
 /* "80" or "80/udp". */
@@ -70,4 +72,59 @@ const struct cmd cmd_port = {
 	.complete = COMPLETE_INSTANCE,
 	.complete_more = COMPLETE_NONE,
 	.run = run,
+};
+
+struct compose_port_options {
+	const char *protocol;
+	int64_t index;
+};
+
+static const char *const protocols[] = { "tcp", "udp", NULL };
+static const struct cmd_option compose_port_rows[] = {
+	OPTION(struct compose_port_options, index, OPT_INT, 0, "index", "NUMBER",
+		"which of the service's containers (the first)"),
+	OPTION_WITH(struct compose_port_options, protocol, OPT_STR, 0, "protocol", "PROTOCOL",
+		"tcp (the default) or udp", .choices = protocols),
+	OPTION_END,
+};
+
+static int run_compose(struct cmd_call *call)
+{
+	const struct compose_port_options *o = call->options;
+	cleanup(instance_free) struct instance *i = NULL;
+	cleanup(free) char *container = NULL;
+	struct err err = { 0 };
+	const char *protocol;
+	int64_t port = 0;
+	struct db *db;
+
+	if (parse(call->args[1], &port, &protocol, &err) < 0 ||
+		compose_container(call->args[0], o->index, &container, &err) < 0)
+		return cmd_fail(&err, 1);
+	protocol = o->protocol ?: protocol;
+	db = cmd_db(&err);
+	if (!db || instance_find(db, container, &i, &err) < 0)
+		return cmd_fail(&err, 1);
+	for (size_t n = 0; n < i->state.ports.n; n++) {
+		const struct port *p = i->state.ports.items[n];
+		if (p->port != port || strcmp(p->protocol, protocol) != 0)
+			continue;
+		print_one(p, p->host_ip && *p->host_ip ? p->host_ip : "0.0.0.0", false);
+		return 0;
+	}
+	err_set(&err, ENOENT, "container %s publishes no port %lld/%s", i->config.name,
+		(long long)port, protocol);
+	return cmd_fail(&err, 1);
+}
+
+const struct cmd cmd_compose_port = {
+	.name = "compose port",
+	.group = "Compose",
+	.args = "SERVICE PORT[/PROTOCOL]",
+	.summary = "Show where a service's port is published",
+	.options = compose_port_rows,
+	.options_size = sizeof(struct compose_port_options),
+	.min_args = 2,
+	.max_args = 2,
+	.run = run_compose,
 };

@@ -19,14 +19,6 @@ static const struct cmd_option options[] = {
 	OPTION_END
 };
 
-static void emit(char *const *lines)
-{
-	strv_foreach (line, lines) {
-		const char *rest = strchr(*line, ' ') + 1;
-		image_event(strncmp(*line, "Untagged", 8) == 0 ? "untag" : "delete", rest, rest);
-	}
-}
-
 static int remove_one(struct cmd_call *call, struct db *db, const char *name, struct err *err)
 {
 	const struct rmi_options *o = call->options;
@@ -40,7 +32,7 @@ static int remove_one(struct cmd_call *call, struct db *db, const char *name, st
 	if (r < 0)
 		return r;
 	print_lines(report);
-	emit(report);
+	image_removed(report);
 	return 0;
 }
 

@@ -23,7 +23,9 @@
 #include "base/ident.h"
 #include "base/strv.h"
 #include "cmd/cmd.h"
+#include "cmd/compose.h"
 #include "cmd/output.h"
+#include "cmd/verbs.h"
 #include "instance/instance.h"
 
 struct process {
@@ -415,4 +417,36 @@ const struct cmd cmd_top = {
 	.complete = COMPLETE_RUNNING,
 	.complete_more = COMPLETE_NONE,
 	.run = run,
+};
+
+static int run_compose(struct cmd_call *call)
+{
+	cleanup(instance_list_free) struct instance_list list = { 0 };
+	cleanup(compose_free) struct compose_project p = { 0 };
+	struct layout layout = { 0 };
+	struct err err = { 0 };
+	bool more = false;
+
+	parse_layout((char *[]){ NULL }, &layout, NULL);
+	if (compose_project(call->args, false, &p, &err) < 0 ||
+		compose_chosen(&p, /* one_off= */ true, &list, &err) < 0)
+		return cmd_fail(&err, 1);
+	for (size_t i = 0; i < list.n; i++) {
+		if (!instance_running(list.items[i]))
+			continue;
+		printf("%s%s\n", more ? "\n" : "", list.items[i]->config.name);
+		more = true;
+		if (show(list.items[i], &layout, &err) < 0)
+			return cmd_fail(&err, 1);
+	}
+	return 0;
+}
+
+const struct cmd cmd_compose_top = {
+	.name = "compose top",
+	.group = "Compose",
+	.args = "[SERVICE...]",
+	.summary = "Show the processes of the project's containers",
+	.max_args = SIZE_MAX,
+	.run = run_compose,
 };

@@ -32,6 +32,8 @@ int compose_select(
 const struct node *compose_service(const struct compose_project *p, const char *name);
 /* Number of containers. */
 int64_t compose_scale(const struct node *service);
+/* "SERVICE=NUMBER". */
+int compose_set_scale(struct compose_project *p, const char *text, struct err *err);
 /* Of a network or volume ("networks", "volumes"): its name in the store. The caller frees. */
 char *compose_resource_name(const struct compose_project *p, const char *section, const char *name);
 /* The image's name: `image`, or PROJECT-SERVICE for one that is built. The caller frees. */
@@ -68,6 +70,7 @@ int compose_up(const struct compose_store *store, struct compose_project *p,
 	const struct compose_up *how, const struct compose_report *report, struct err *err);
 struct compose_down {
 	bool volumes, remove_orphans;
+	bool part; /* only the containers of the chosen services */
 	int64_t timeout;
 };
 int compose_down(const struct compose_store *store, struct compose_project *p,
@@ -92,10 +95,27 @@ struct compose_each {
 int compose_each(const struct compose_store *store, const struct compose_project *p,
 	const struct compose_each *each, const struct compose_report *report, struct err *err);
 
+/* Makes the networks and volumes of the chosen services and, with `wait`, waits for what they depend on. */
+int compose_prepare(const struct compose_store *store, const struct compose_project *p, bool wait,
+	const struct compose_report *report, struct err *err);
+
+/* A container for one command; strings and lists as in a file. */
+struct compose_run {
+	bool no_deps, service_ports, remove, tty, interactive;
+	char *const *env, *const *labels, *const *publish, *const *volumes;
+	const char *entrypoint, *name, *user, *workdir;
+	char *const *command; /* empty: the service's */
+};
+/* Brings up what the service depends on, and creates the container, whose configuration is in ret. The service is
+ * what the container is afterwards. */
+int compose_run(const struct compose_store *store, struct compose_project *p, const char *service,
+	const struct compose_run *how, const struct compose_report *report,
+	struct instance_config *ret, struct err *err);
+
 /* Of network_mode, pid and ipc: "service:NAME" as "container:ID", its first one; others as they are. The caller
  * frees. */
 int compose_shared(struct db *db, const struct compose_project *p, const char *mode, char **ret,
 	struct err *err);
-/* service.c: a container's configuration; number from 1. */
+/* service.c: a container's configuration; number from 1, or 0 for one of `compose run`. */
 int compose_configure(struct db *db, const struct compose_project *p, const char *service,
 	int64_t number, struct instance_config *c, struct err *err);

@@ -238,6 +238,25 @@ int64_t compose_scale(const struct node *service)
 	return node_int(service, "scale", node_int(service, "deploy.replicas", 1));
 }
 
+int compose_set_scale(struct compose_project *p, const char *text, struct err *err)
+{
+	const char *equals = strchr(text, '=');
+	cleanup(free) char *name = equals ? xstrndup(text, (size_t)(equals - text)) : NULL;
+	struct node *s = name ? node_get(node_get(p->root, "services"), name) : NULL;
+	struct node *deploy = node_get(s, "deploy");
+	int64_t number;
+
+	if (!equals || parse_i64(equals + 1, 0, MODEL_MAX_SCALE, &number) < 0)
+		return err_set(err, EINVAL, "--scale: '%s' is not SERVICE=NUMBER, of at most %d",
+			text, MODEL_MAX_SCALE);
+	if (!s)
+		return err_set(err, ENOENT, "--scale: no such service: %s", name);
+	node_set_string(s, "scale", equals + 1, NULL);
+	if (deploy)
+		node_set(deploy, "replicas", NULL);
+	return model_check_scale(s, "--scale", err);
+}
+
 char *compose_resource_name(const struct compose_project *p, const char *section, const char *name)
 {
 	const struct node *n = node_get(node_get(p->root, section), name);

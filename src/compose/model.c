@@ -398,6 +398,24 @@ static int check_names(const struct node *root, const struct node *used, const c
 	return 0;
 }
 
+int model_check_scale(const struct node *service, const char *what, struct err *err)
+{
+	int64_t scale = node_int(service, "scale", -1),
+		replicas = node_int(service, "deploy.replicas", -1);
+	int64_t n = scale >= 0 ? scale : replicas;
+
+	if (scale >= 0 && replicas >= 0 && scale != replicas)
+		return node_err(node_get(service, "scale"), err, EINVAL, what,
+			"'scale' and 'deploy.replicas' are different numbers: leave one out");
+	if (n > MODEL_MAX_SCALE)
+		return node_err(
+			service, err, EINVAL, what, "more than %d containers", MODEL_MAX_SCALE);
+	if (n > 1 && node_get(service, "container_name"))
+		return node_err(node_get(service, "container_name"), err, EINVAL, what,
+			"several containers cannot have one 'container_name'");
+	return 0;
+}
+
 int model_check(const struct node *root, struct err *err)
 {
 	static const char *const sections[] = { "networks", "volumes", "configs", "secrets" };
@@ -417,6 +435,8 @@ int model_check(const struct node *root, struct err *err)
 		if (node_get(s, "network_mode") && node_get(s, "networks"))
 			return node_err(s, err, EINVAL, what,
 				"'network_mode' and 'networks' exclude each other");
+		if (model_check_scale(s, what, err) < 0)
+			return -EINVAL;
 		for (size_t k = 0; k < ARRAY_SIZE(sections); k++)
 			if (check_names(root, node_get(s, sections[k]), sections[k], what, err) < 0)
 				return -EINVAL;

@@ -12,3 +12,6 @@ int model_normalize(struct node *doc, const char *dir, struct err *err);
 void model_merge(struct node *base, struct node *over);
 /* What only the whole can show: each service has an image or a build, and what it names is there. */
 int model_check(const struct node *root, struct err *err);
+#define MODEL_MAX_SCALE 1000
+/* The number of a service's containers: one number, and one container where they have a name. */
+int model_check_scale(const struct node *service, const char *what, struct err *err);

@@ -235,9 +235,9 @@ int compose_shared(struct db *db, const struct compose_project *p, const char *m
 }
 
 static int ask_networks(struct db *db, const struct compose_project *p, const char *service,
-	const struct node *s, struct asked *a, struct err *err)
+	int64_t number, struct asked *a, struct err *err)
 {
-	const struct node *networks = node_get(s, "networks");
+	const struct node *s = compose_service(p, service), *networks = node_get(s, "networks");
 	const char *mode = node_text(s, "network_mode");
 	char *shared = NULL;
 
@@ -254,7 +254,10 @@ static int ask_networks(struct db *db, const struct compose_project *p, const ch
 			p, "networks", networks ? networks->keys[i] : "default");
 		cleanup(strv_free) char **aliases = node_strv(node_get(n, "aliases"));
 		struct buf text = { 0 };
-		buf_addf(&text, "name=%s,alias=%s", name, service);
+		buf_addf(&text, "name=%s", name);
+		/* One of `compose run` does not serve what the service does. */
+		if (number)
+			buf_addf(&text, ",alias=%s", service);
 		strv_foreach (alias, aliases)
 			buf_addf(&text, ",alias=%s", *alias);
 		if (node_text(n, "ipv4_address"))
@@ -378,13 +381,14 @@ static int set_labels(const struct compose_project *p, const char *service, int6
 	const struct {
 		const char *name, *value;
 	} labels[] = { { "project", p->name }, { "service", service }, { "container-number", text },
-		{ "config-hash", hash }, { "oneoff", "False" }, { "image", image_id },
-		{ "project.working_dir", p->dir }, { "project.config_files", files } };
+		{ "config-hash", hash }, { "oneoff", number ? "False" : "True" },
+		{ "image", image_id }, { "project.working_dir", p->dir },
+		{ "project.config_files", files } };
 	int r = compose_hash(p, service, hash, err);
 
 	if (r < 0)
 		return r;
-	snprintf(text, sizeof(text), "%lld", (long long)number);
+	snprintf(text, sizeof(text), "%lld", (long long)(number ?: 1));
 	for (size_t i = 0; i < ARRAY_SIZE(labels); i++) {
 		cleanup(free) char *name = xasprintf(COMPOSE_LABEL "%s", labels[i].name);
 		map_set(&c->labels, name, labels[i].value);
@@ -433,7 +437,7 @@ int compose_configure(struct db *db, const struct compose_project *p, const char
 	if (r == 0)
 		r = ask_files(p, s, "secrets", &a, err);
 	if (r == 0)
-		r = ask_networks(db, p, service, s, &a, err);
+		r = ask_networks(db, p, service, number, &a, err);
 	if (r == 0) {
 		struct err why = { 0 };
 		r = run_options_resolve(db, &a.o, args, c, &why);

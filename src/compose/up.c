@@ -479,6 +479,17 @@ int compose_up(const struct compose_store *store, struct compose_project *p,
 	return db ? wait_all(db, p, err) : -EIO;
 }
 
+int compose_prepare(const struct compose_store *store, const struct compose_project *p, bool wait,
+	const struct compose_report *report, struct err *err)
+{
+	struct db *db = store->open(err);
+	int r = db ? resources_make(db, p, report, err) : -EIO;
+
+	for (char **service = p->services; r == 0 && wait && *service; service++)
+		r = wait_dependencies(db, p, *service, err);
+	return r;
+}
+
 int compose_down(const struct compose_store *store, struct compose_project *p,
 	const struct compose_down *how, const struct compose_report *report, struct err *err)
 {
@@ -489,13 +500,15 @@ int compose_down(const struct compose_store *store, struct compose_project *p,
 	struct db *db = store->open(err);
 	int r = db ? add_services(db, &plan, err) : -EIO;
 
-	if (r == 0)
+	if (r == 0 && !how->part)
 		r = add_orphans(db, &plan, how->remove_orphans, err);
 	if (r == 0)
 		r = run_plan(&plan, /* backwards= */ true, remove_place, store, err);
-	db = r < 0 ? NULL : store->open(err);
+	if (r < 0 || how->part)
+		return r;
+	db = store->open(err);
 	if (!db)
-		return r < 0 ? r : -EIO;
+		return -EIO;
 	r = compose_containers(db, p, NULL, true, &left, err);
 	/* What orphans use stays with them. */
 	return r == 0 && !left.n ? resources_remove(db, p, how->volumes, report, err) : r;

@@ -452,3 +452,68 @@ logged() { holm compose logs --no-log-prefix web | grep -q "$1"; }
 	assert_match "no container to start"
 	holm compose -f life.yaml down
 }
+
+@test "run: a container of its own for one command, with what the service depends on" {
+	local p=$COMPOSE_PROJECT_NAME
+	cat > one.yaml <<- 'END'
+		services:
+		  db: {image: "debian:12", init: true, command: sleep 1000}
+		  web: {image: "debian:12", init: true, command: sleep 1000, depends_on: [db], ports: ["127.0.0.1::80"], environment: {A: file, B: file}, volumes: [v:/v]}
+		volumes: {v: }
+	END
+	run holm compose -f one.yaml run --rm -T -e A=line -w /tmp -v ./:/here web sh -c 'echo $A $B $PWD; getent hosts db > /dev/null && ls /here/one.yaml; exit 7'
+	assert_status 7
+	assert_match "$p-db-1  Started.*line file /tmp.*/here/one.yaml"
+	[ "$(echo in | holm compose -f one.yaml run --rm -T --no-deps --entrypoint 'cat -' web 2> /dev/null)" = in ]
+	run holm compose -f one.yaml run -d --name "$p-own" -u 7 web sleep 1000
+	assert_status 0
+	[ "$(holm inspect -f '{{.Config.User}} {{len .HostConfig.PortBindings}} {{index .Config.Labels "com.docker.compose.oneoff"}}' "$p-own")" = "7 0 True" ]
+	# It is none of the service's, but goes with the project.
+	[ "$(holm compose -f one.yaml ps --services)" = db ]
+	run holm compose -f one.yaml up -d
+	assert_match "$p-web-1  Started"
+	run holm compose -f one.yaml run --rm none true
+	assert_status 1
+	assert_match "no such service: none"
+	run holm compose -f one.yaml down -v
+	assert_status 0
+	assert_match "$p-own  Removed"
+	[ -z "$(holm ps -aq --filter "label=com.docker.compose.project=$p")" ]
+}
+
+@test "create, --scale, images, top, port, ls, cp; down of one service, and of images" {
+	local p=$COMPOSE_PROJECT_NAME port
+	cat > many.yaml <<- END
+		services:
+		  a: {image: "debian:12", init: true, command: sleep 1000, ports: ["127.0.0.1::80"]}
+		  b: {init: true, command: sleep 1000, build: {context: ., dockerfile_inline: "FROM debian:12"}}
+		  c: {image: "debian:12", container_name: $p-named, init: true, command: sleep 1000}
+	END
+	holm compose -f many.yaml create
+	[ "$(holm compose -f many.yaml ps -a --format '{{.State}}' | sort -u)" = created ]
+	[ "$(holm compose ls -q --filter name="$p")" = "" ]
+	run holm compose -f many.yaml up -d --scale b=3
+	assert_status 0
+	assert_match "$p-b-3  Started"
+	[ "$(holm compose ls --filter name="$p" --format '{{.Name}} {{.Status}}')" = "$p running(5)" ]
+	run holm compose -f many.yaml up -d --scale c=2
+	assert_status 1
+	assert_match "several containers cannot have one 'container_name'"
+	run holm compose -f many.yaml up -d --scale c=2000
+	assert_match "'c=2000' is not SERVICE=NUMBER, of at most 1000"
+	port=$(holm compose -f many.yaml port a 80)
+	[[ $port = 127.0.0.1:* ]]
+	run holm compose -f many.yaml top a
+	assert_match "$p-a-1.*sleep 1000"
+	[ "$(holm compose -f many.yaml images --format '{{.ContainerName}} {{.Repository}}:{{.Tag}}' b | head -1)" = "$p-b-1 $p-b:latest" ]
+	echo hello > file
+	holm compose -f many.yaml cp --index 2 file b:/tmp/file
+	[ "$(holm compose -f many.yaml exec --index 2 b cat /tmp/file)" = hello ]
+	run holm compose -f many.yaml down a
+	assert_output " Container $p-a-1  Removed"
+	run holm compose -f many.yaml down --rmi local
+	assert_status 0
+	assert_match "Image $p-b  Removed"
+	run holm image inspect "$p-b"
+	assert_status 1
+}
