@@ -99,31 +99,54 @@ static int prepare(struct container_setup *s, struct err *err)
 	return r < 0 ? r : hooks_keep(b, &s->hook_state, s->run_dir, err);
 }
 
-/* Where the bundle leaves it to us. At the top: each level costs a directory made and removed in every
- * hierarchy. One whose name would be too long for that goes below. */
-static char *cgroup_of_id(const char *id)
+/*
+ * Where the bundle leaves it to us. At the top: each level costs a directory made and removed in every
+ * hierarchy. One whose name would be too long for that goes below, and so does one with limits: who asks for them
+ * looks for the group by the id alone.
+ */
+static char *cgroup_of_id(const char *id, bool limited)
 {
-	return strlen(id) + sizeof("holm-oci-") > NAME_MAX ? xstrdup(id)
-							   : xasprintf("/holm-oci-%s", id);
+	return limited || strlen(id) + sizeof("holm-oci-") > NAME_MAX
+		       ? xstrdup(id)
+		       : xasprintf("/holm-oci-%s", id);
+}
+
+/* The container is shown the groups of v1 and no namespace of them. */
+static bool shows_groups(const struct bundle *b)
+{
+	const struct bundle_linux *l = &b->linux_;
+
+	for (size_t i = 0; i < l->namespaces.n; i++)
+		if (strcmp(((struct bundle_namespace *)l->namespaces.items[i])->type, "cgroup") ==
+			0)
+			return false;
+	for (size_t i = 0; i < b->mounts.n; i++) {
+		const struct bundle_mount *m = b->mounts.items[i];
+		if (m->type && strcmp(m->type, "cgroup") == 0)
+			return true;
+	}
+	return false;
 }
 
 static int make_cgroup(struct container_setup *s, struct err *err)
 {
 	const struct bundle_linux *l = &s->args->bundle->linux_;
 	bool given = l->cgroups_path && *l->cgroups_path;
-	cleanup(free) char *path = given ? xstrdup(l->cgroups_path) : cgroup_of_id(s->args->id);
+	bool limited = l->resources && cgroup_limits_asked(l->resources);
+	cleanup(free) char *path =
+		given ? xstrdup(l->cgroups_path) : cgroup_of_id(s->args->id, limited);
 	static const struct bundle_resources none;
 	unsigned flags = 0;
 
-	/* Who gives the path of a container looks for it in every hierarchy. */
-	if (given && !s->args->bundle->holm.id)
+	/* Who gives the path of a container, or has no namespace between, looks for it in every hierarchy. */
+	if ((given || shows_groups(s->args->bundle)) && !s->args->bundle->holm.id)
 		flags |= CGROUP_EVERYWHERE;
 	if (s->args->share_cgroup)
 		flags |= CGROUP_SHARED;
 	if (cgroup_mode() == CGROUP_NONE) {
 		if (!rootless())
 			log_warn_once("this host has no cgroups: limits are not enforced");
-		else if (l->resources && cgroup_limits_asked(l->resources))
+		else if (limited)
 			log_warn_once(
 				"limits are not enforced: no control group is delegated to you here "
 				"('holm doctor' tells what would)");

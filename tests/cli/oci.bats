@@ -577,6 +577,20 @@ bound() { # OPTION...: runs with a bind mount of a restricted file system; print
 	[ "$(oci exec "$ID" cat /proc/self/cgroup | grep -vc ":/$ID\$")" = 0 ]
 }
 
+@test "control groups are found by the id with limits, and seen without a namespace of them" {
+	config '.linux.resources.pids.limit = 100'
+	oci run -d "$ID" < /dev/null > /dev/null
+	[ -n "$(find /sys/fs/cgroup -type d -name "$ID")" ]
+	oci delete -f "$ID"
+	[ -z "$(find /sys/fs/cgroup -type d -name "*$ID")" ]
+	[ -e /sys/fs/cgroup/pids/cgroup.procs ] || skip "the rest needs control groups v1"
+	config 'del(.linux.resources) | .linux.namespaces -= [{"type": "cgroup"}]'
+	oci run -d "$ID" < /dev/null > /dev/null
+	run oci exec "$ID" cat /sys/fs/cgroup/pids/cgroup.procs
+	[ "$status" -eq 0 ]
+	[[ $output == *1* ]]
+}
+
 @test "what is not supported is refused, and nothing is left" {
 	config '.linux.intelRdt = {"closID": "x"}'
 	run oci run "$ID"
