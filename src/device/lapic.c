@@ -361,12 +361,21 @@ static void start_timer(struct lapic *a)
 					   : CLOCK_NEVER);
 }
 
+static void fire_timer(struct lapic *a)
+{
+	if (!(a->regs[LVT_TIMER] & LVT_MASKED))
+		accept_vector(a, (uint8_t)a->regs[LVT_TIMER], false);
+}
+
 static void on_timer(void *data)
 {
 	struct lapic *a = data;
 	int64_t now, due;
+	bool stale;
 
 	pthread_mutex_lock(&a->lock);
+	/* One that was overtaken by set_deadline() on its way here. */
+	stale = timer_mode(a) == DEADLINE && !a->deadline;
 	a->deadline = 0;
 	/* Unless the count was set anew while this was on its way. */
 	if (timer_mode(a) == ONE_SHOT && timer_current(a) == 0)
@@ -378,17 +387,22 @@ static void on_timer(void *data)
 		a->started = now - due < timer_period(a) ? due : now;
 		clock_timer_set(&a->timer, a->started + timer_period(a));
 	}
-	if (!(a->regs[LVT_TIMER] & LVT_MASKED))
-		accept_vector(a, (uint8_t)a->regs[LVT_TIMER], false);
+	if (!stale)
+		fire_timer(a);
 	pthread_mutex_unlock(&a->lock);
 }
 
+/* One that is past is there with the next instruction: the clock's thread may be a while on a busy host. */
 static void set_deadline(struct lapic *a, uint64_t tsc)
 {
+	bool past = tsc && (int64_t)(tsc - clock_tsc(a->timer.clock)) <= 0;
+
 	if (timer_mode(a) != DEADLINE)
 		return;
-	a->deadline = tsc;
-	clock_timer_set(&a->timer, tsc ? clock_of_tsc(a->timer.clock, tsc) : CLOCK_NEVER);
+	a->deadline = past ? 0 : tsc;
+	clock_timer_set(&a->timer, a->deadline ? clock_of_tsc(a->timer.clock, tsc) : CLOCK_NEVER);
+	if (past)
+		fire_timer(a);
 }
 
 static void write_lvt(struct lapic *a, unsigned reg, uint32_t value)

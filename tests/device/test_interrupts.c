@@ -271,6 +271,7 @@ static void timers(void **state)
 	cleanup(memory_free) struct memory *m = board(1);
 	struct device *d = lapics_new(m);
 	const struct vcpu_link *l = &m->vcpus[0];
+	uint64_t deadline = 0;
 
 	put32(m, 0, APIC + 0xf0, ON);
 	put32(m, 0, APIC + 0x3e0, 0x3); /* by 16 */
@@ -309,6 +310,18 @@ static void timers(void **state)
 	assert_int_equal(take_vector(m, 0), -1);
 	clock_advance(m->clock, 1);
 	assert_int_equal(take_vector(m, 0), 0x42);
+	put32(m, 0, APIC + 0xb0, 0);
+	/* One that is past does not wait for the clock, and is over; one that was masked is lost. */
+	assert_true(l->apic->write_msr(l->apic_data, 0x6e0, (uint64_t)clock_now(m->clock)));
+	assert_int_equal(take_vector(m, 0), 0x42);
+	put32(m, 0, APIC + 0xb0, 0);
+	assert_true(l->apic->read_msr(l->apic_data, 0x6e0, &deadline));
+	assert_int_equal(deadline, 0);
+	put32(m, 0, APIC + 0x320, 0x50042);
+	assert_true(l->apic->write_msr(l->apic_data, 0x6e0, 1));
+	put32(m, 0, APIC + 0x320, 0x40042);
+	clock_advance(m->clock, 1000);
+	assert_int_equal(take_vector(m, 0), -1);
 	device_free(d);
 }
 
