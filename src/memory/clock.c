@@ -21,6 +21,13 @@
 #define POLL_LATE 200000 /* ns: before that the clock's thread is given its chance */
 #define POLL_TIMERS 16u
 #define CALIBRATION_NS 2000000 /* 2 ms: the two clocks are read within 50 ns of each other */
+#define TRIES 8                /* one of them is not interrupted */
+
+/* Both of the host's clocks at a time. */
+struct instant {
+	int64_t ns;
+	uint64_t tsc;
+};
 
 struct clock {
 	pthread_mutex_t lock;
@@ -31,7 +38,9 @@ struct clock {
 	int64_t at;      /* this clock, while manual or paused */
 	uint64_t tsc_at; /* the TSC while paused */
 	_Atomic uint64_t tsc_offset;
-	uint64_t tsc_khz;
+	_Atomic uint64_t tsc_khz;
+	bool settled;
+	struct instant made;
 	_Atomic uint64_t poll_at;
 	struct clock_timer *first;
 	struct clock_timer *running;
@@ -45,17 +54,39 @@ static int64_t monotonic(void)
 	return t.tv_sec * NS_PER_S + t.tv_nsec;
 }
 
+static struct instant read_both(void)
+{
+	struct instant best = { 0 };
+	uint64_t width = UINT64_MAX;
+
+	for (unsigned i = 0; i < TRIES; i++) {
+		uint64_t before = __rdtsc();
+		int64_t ns = monotonic();
+		uint64_t after = __rdtsc();
+
+		if (after - before >= width)
+			continue;
+		width = after - before;
+		best = (struct instant){ ns, before + width / 2 };
+	}
+	return best;
+}
+
+static uint64_t khz_between(const struct instant *a, const struct instant *b)
+{
+	return (uint64_t)((unsigned __int128)(b->tsc - a->tsc) * 1000000 /
+			  (uint64_t)(b->ns - a->ns));
+}
+
 /* The host's TSC rate, against CLOCK_MONOTONIC. Hypervisors may not say it in CPUID. */
 static uint64_t measure_tsc_khz(void)
 {
-	int64_t t0 = monotonic(), t1;
-	uint64_t c0 = __rdtsc(), c1;
+	struct instant from = read_both(), to;
 
-	do {
-		t1 = monotonic();
-		c1 = __rdtsc();
-	} while (t1 - t0 < CALIBRATION_NS);
-	return (uint64_t)((unsigned __int128)(c1 - c0) * 1000000 / (uint64_t)(t1 - t0));
+	do
+		to = read_both();
+	while (to.ns - from.ns < CALIBRATION_NS);
+	return khz_between(&from, &to);
 }
 
 static int64_t now_locked(const struct clock *c)
@@ -159,8 +190,9 @@ struct clock *clock_new(void)
 
 	c->manual = false;
 	c->tsc_khz = measure_tsc_khz();
-	c->tsc_offset = -__rdtsc();
-	c->origin = monotonic();
+	c->made = read_both();
+	c->tsc_offset = -c->made.tsc;
+	c->origin = c->made.ns;
 	return c;
 }
 
@@ -249,6 +281,24 @@ void clock_poll(struct clock *c)
 
 uint64_t clock_tsc_khz(struct clock *c)
 {
+	return c->tsc_khz;
+}
+
+uint64_t clock_settle_tsc_khz(struct clock *c)
+{
+	struct instant now = read_both();
+	uint64_t khz, off;
+
+	pthread_mutex_lock(&c->lock);
+	if (!c->manual && !c->settled && now.ns - c->made.ns > CALIBRATION_NS) {
+		khz = khz_between(&c->made, &now);
+		/* A larger one is no error of measurement: the host slept. */
+		off = khz > c->tsc_khz ? khz - c->tsc_khz : c->tsc_khz - khz;
+		if (off <= c->tsc_khz / 1000)
+			c->tsc_khz = khz;
+		c->settled = true;
+	}
+	pthread_mutex_unlock(&c->lock);
 	return c->tsc_khz;
 }
 

@@ -46,6 +46,9 @@ void clock_poll(struct clock *clock);
 
 /* The guest's TSC: ticks a millisecond; its value now is the host's TSC + the offset (wrapping). */
 uint64_t clock_tsc_khz(struct clock *clock);
+/* The same for who tells a guest that it need not measure: at the first call measured over the time since the clock was
+ * made, and so from then on. */
+uint64_t clock_settle_tsc_khz(struct clock *clock);
 uint64_t clock_tsc(struct clock *clock);
 uint64_t clock_tsc_offset(struct clock *clock);
 /* When the guest's TSC reaches a value, as clock_now() counts; not before now. */

@@ -352,6 +352,26 @@ static void real_timers(void **state)
 	assert_true(ms < 15);
 }
 
+/* The rate that a guest is told is that of the two clocks since they began, and stays. */
+static void settled_rate(void **state)
+{
+	cleanup(clock_free) struct clock *c = clock_new();
+	uint64_t khz, ns;
+	int64_t off = INT64_MAX;
+
+	usleep(50000);
+	khz = clock_settle_tsc_khz(c);
+	assert_in_range(khz, clock_tsc_khz(c), clock_tsc_khz(c));
+	/* One of these is not interrupted between the two. */
+	for (int i = 0; i < 1000 && (off > 20000 || off < -20000); i++) {
+		ns = (uint64_t)((unsigned __int128)clock_tsc(c) * 1000000 / khz);
+		off = (int64_t)ns - clock_now(c);
+	}
+	assert_true(off < 20000 && off > -20000);
+	usleep(3000);
+	assert_int_equal(clock_settle_tsc_khz(c), khz);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -363,6 +383,7 @@ int main(void)
 		cmocka_unit_test(links),
 		cmocka_unit_test(manual_timers),
 		cmocka_unit_test(real_timers),
+		cmocka_unit_test(settled_rate),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
