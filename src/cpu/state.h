@@ -53,6 +53,7 @@ struct cpu_state {
 	uint64_t pat, misc_enable, spec_ctrl;
 	uint64_t tsc, tsc_adjust; /* tsc: when the state was read */
 	uint64_t apic_base, tsc_deadline;
+	uint64_t kvm_clock, kvm_wall_clock; /* 0x4b564d01 and 00, where CPUID has them */
 	uint64_t mtrr_def_type, mtrr_fixed[11], mtrr_base[CPU_MTRR_VARIABLE],
 		mtrr_mask[CPU_MTRR_VARIABLE];
 
@@ -71,6 +72,7 @@ struct cpu_state {
 		uint8_t instruction_length; /* of INT n, INT3, INTO */
 	} event;
 	enum cpu_activity activity;
+	bool unhalted; /* by a hypercall, before it was in HLT */
 };
 
 /* As after power-up: reset vector 0xfffffff0, waiting for SIPI unless it is the boot processor. */

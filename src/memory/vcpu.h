@@ -13,6 +13,7 @@
  *   VCPU_INTERRUPT  leave it while IF is 0 or a shadow is on; else take it, and call apic->acknowledge():
  *                   a vector to deliver now, or -1 for none. The APIC sets the bit again when it has more,
  *                   also when an EOI or a lower TPR (CR8) lets another one through
+ *   VCPU_UNHALT     take it; HLT ends, or the next one does not begin. A hypercall of another vCPU's
  *   VCPU_STOP       take it; leave run() with CPU_EXIT_KICK
  * Halted, it sleeps in vcpu_wait() for those bits that it would act on.
  */
@@ -28,6 +29,7 @@ struct memory;
 #define VCPU_SIPI 8u
 #define VCPU_STOP 16u
 #define VCPU_NMI_NEXT 32u
+#define VCPU_UNHALT 64u
 
 /* The local APIC's methods, called by the vCPU's thread only; all mandatory. `data` is apic_data. */
 struct vcpu_apic {

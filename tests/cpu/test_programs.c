@@ -316,6 +316,50 @@ static void hidden_features(void **state)
 	expect_of_model("hidden", 1, "x86-64-v2", "h");
 }
 
+#define KVM_FEATURES 0x40000001
+#define CLOCK_PAGE 0x51000
+#define WALL_CLOCK 0x51040
+
+/* What KVM's interface gives: hypercalls, and a clock that goes with ours, by the guest's TSC and from the host's date. */
+static void paravirtual(void **state)
+{
+	struct {
+		uint32_t version, unused;
+		uint64_t tsc, ns;
+		uint32_t multiplier;
+		int8_t shift;
+		uint8_t flags, unused2[2];
+	} page;
+	uint32_t wall[3];
+	struct cpuid_table supported;
+	struct guest *g;
+	uint64_t tsc;
+	double ns, mine;
+
+	assert_int_equal(type->cpuid_supported(&supported, NULL), 0);
+	/* A KVM that emulates its guests' code patches a hypercall for ever. */
+	if (unreliable.code || !cpuid_has(&supported, KVM_FEATURES, 0, 0, 11)) {
+		printf("# skip: no hypercalls on this cpu\n");
+		skip();
+	}
+	g = guest_new("paravirt", 2);
+	if (run_for(g, 0) != CPU_EXIT_KICK || g->value != 0 || strcmp(g->text, "CHTWKIU") != 0)
+		wrong("ended with %d after \"%s\"", g->value, g->text);
+	assert_true(memory_read(g->memory, CLOCK_PAGE, &page, sizeof(page)));
+	assert_true(memory_read(g->memory, WALL_CLOCK, wall, sizeof(wall)));
+	tsc = clock_tsc(g->memory->clock) - page.tsc;
+	mine = (double)clock_now(g->memory->clock);
+	ns = (double)page.ns +
+	     (double)tsc * page.multiplier / 4294967296.0 *
+		     (page.shift < 0 ? 1.0 / (1 << -page.shift) : 1 << page.shift);
+	if (type == &cpu_soft)
+		assert_true(ns - mine < 1e9 && mine - ns < 1e9);
+	assert_in_range(wall[0] & 1, 0, 0);
+	ns += wall[1] * 1e9 + wall[2] - (double)time(NULL) * 1e9;
+	assert_true(ns > -2e9 && ns < 3e9);
+	guest_free(g);
+}
+
 static void legacy_paging(void **state)
 {
 	expect("legacy_paging", 1, "4EPRXLVM");
@@ -503,6 +547,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(debug_exceptions),
 		cmocka_unit_test(protection_keys),
 		cmocka_unit_test(hidden_features),
+		cmocka_unit_test(paravirtual),
 		cmocka_unit_test(legacy_paging),
 		cmocka_unit_test(interrupts),
 		cmocka_unit_test(second_processor),

@@ -100,6 +100,8 @@ static bool not_ours(const ZydisDecodedInstruction *z)
 		"XSAVES_" };
 	const char *name = ZydisISASetGetString(z->meta.isa_set);
 
+	if (z->mnemonic == ZYDIS_MNEMONIC_VMCALL || z->mnemonic == ZYDIS_MNEMONIC_VMMCALL)
+		return false;
 	if (z->encoding != ZYDIS_INSTRUCTION_ENCODING_LEGACY &&
 		z->encoding != ZYDIS_INSTRUCTION_ENCODING_VEX)
 		return true;

@@ -28,6 +28,7 @@ static const struct {
 	{ 0x3b, offsetof(struct cpu_state, tsc_adjust) },
 	{ 0x10, offsetof(struct cpu_state, tsc) },
 	{ 0x6e0, offsetof(struct cpu_state, tsc_deadline) },
+	{ 0x4b564d01, offsetof(struct cpu_state, kvm_clock) },
 	{ 0x2ff, offsetof(struct cpu_state, mtrr_def_type) },
 	{ 0x250, offsetof(struct cpu_state, mtrr_fixed[0]) },
 	{ 0x258, offsetof(struct cpu_state, mtrr_fixed[1]) },

@@ -51,7 +51,7 @@ static op_fn *const functions[OP_COUNT] = {
 	[OP_VERR] = op_verr, [OP_VERW] = op_verw, [OP_VGATHERDPD] = op_gather,
 	[OP_VGATHERDPS] = op_gather, [OP_VGATHERQPD] = op_gather, [OP_VGATHERQPS] = op_gather,
 	[OP_VLDMXCSR] = op_ldmxcsr, [OP_VMASKMOVDQU] = op_maskmov, [OP_VMASKMOVPD] = op_vmaskmov,
-	[OP_VMASKMOVPS] = op_vmaskmov, [OP_VPGATHERDD] = op_gather, [OP_VPGATHERDQ] = op_gather,
+	[OP_VMASKMOVPS] = op_vmaskmov, [OP_VMCALL] = op_hypercall, [OP_VMMCALL] = op_hypercall, [OP_VPGATHERDD] = op_gather, [OP_VPGATHERDQ] = op_gather,
 	[OP_VPGATHERQD] = op_gather, [OP_VPGATHERQQ] = op_gather, [OP_VPMASKMOVD] = op_vmaskmov,
 	[OP_VPMASKMOVQ] = op_vmaskmov, [OP_VSTMXCSR] = op_stmxcsr, [OP_VZEROALL] = op_vzero,
 	[OP_VZEROUPPER] = op_vzero, [OP_WBINVD] = op_wbinvd, [OP_WRFSBASE] = op_wrfsbase,
@@ -124,6 +124,7 @@ static const struct {
 	{ 1, F_PCID, 0, 2, 17 },
 	{ 0xd, F_XSAVEOPT, 1, 0, 0 },
 	{ 0xd, F_XSAVEC, 1, 0, 1 },
+	{ 0x40000001, F_HYPERCALL, 0, 0, 11 },
 	{ 0x80000001, F_LZCNT, 0, 2, 5 },
 	{ 0x80000001, F_RDTSCP, 0, 3, 27 },
 };

@@ -2,7 +2,8 @@
 /*
  * The x86 decoder: bytes to struct insn, in 16-, 32- and 64-bit code, by tables. It knows the
  * general-purpose, x87, MMX, SSE to SSE4.2, AVX, AVX2, FMA, F16C, BMI, ADX, AES, SHA, PCLMULQDQ and
- * XSAVE instructions and the system instructions of a processor without virtualization extensions;
+ * XSAVE instructions and the system instructions of a processor without virtualization extensions, with
+ * VMCALL and VMMCALL, which are for the guests of one that has them;
  * all else is DECODE_UNDEFINED, as it is on such a processor. References: Intel SDM volume 2,
  * AMD APM volume 3. Where the two vendors differ it does as Intel's (66 before near branches in
  * 64-bit code is without effect).
@@ -90,6 +91,7 @@ enum feature {
 	F_SMEP,
 	F_UMIP,
 	F_PCID,
+	F_HYPERCALL,
 	F_LAST,
 };
 

@@ -14,6 +14,7 @@ static const struct form rows[] = {
 	R(0x00, D(0), SLDT, 0, E(EvMw)) R(0x00, D(1), STR, 0, E(EvMw)) R(0x00, D(2), LLDT, 0, E(Ew)) R(0x00, D(3), LTR, 0, E(Ew))
 	R(0x00, D(4), VERR, 0, E(Ew)) R(0x00, D(5), VERW, 0, E(Ew))
 	R(0x01, D(0) | MEM, SGDT, 0, E(Ms)) R(0x01, D(1) | MEM, SIDT, 0, E(Ms)) R(0x01, D(2) | MEM, LGDT, 0, E(Ms)) R(0x01, D(3) | MEM, LIDT, 0, E(Ms))
+	S(0, 1, NP, VMCALL, F_HYPERCALL) S(3, 1, ANY, VMMCALL, F_HYPERCALL)
 	S(1, 2, NP, CLAC, F_SMAP) S(1, 3, NP, STAC, F_SMAP) S(2, 0, NP, XGETBV, F_XSAVE) S(2, 1, NP, XSETBV, F_XSAVE)
 	S(5, 6, NP, RDPKRU, F_PKU) S(5, 7, NP, WRPKRU, F_PKU)
 	R(0x01, D(4), SMSW, 0, E(EvMw)) R(0x01, D(6), LMSW, 0, E(Ew)) R(0x01, D(7) | MEM, INVLPG, 0, E(Mb))

@@ -2,6 +2,9 @@
 #include "cpu/soft/access.h"
 #include "cpu/soft/soft.h"
 
+#define MSR_KVM_WALL_CLOCK 0x4b564d00u
+#define MSR_KVM_CLOCK 0x4b564d01u
+
 /* Registers that are plain storage: where, and which bits may be set. */
 struct plain {
 	uint32_t msr;
@@ -120,6 +123,10 @@ bool msr_read(struct vcpu *v, uint32_t msr, uint64_t *ret)
 		*ret = read_tsc(v);
 	else if (msr == 0x3b)
 		*ret = v->tsc_adjust;
+	else if (msr == MSR_KVM_CLOCK && v->cpu->features[F_HYPERCALL])
+		*ret = v->kvm_clock;
+	else if (msr == MSR_KVM_WALL_CLOCK && v->cpu->features[F_HYPERCALL])
+		*ret = v->kvm_wall_clock;
 	else if (msr == 0x277)
 		*ret = v->pat;
 	else if (msr == 0x6e1 && v->cpu->features[F_PKS])
@@ -160,6 +167,24 @@ static bool write_pat(struct vcpu *v, uint64_t value)
 	return true;
 }
 
+static bool write_tsc_adjust(struct vcpu *v, uint64_t value)
+{
+	v->tsc_adjust = value;
+	paravirt_tell_time(v);
+	return true;
+}
+
+static bool write_kvm_clock(struct vcpu *v, uint32_t msr, uint64_t value)
+{
+	if (!v->cpu->features[F_HYPERCALL])
+		return false;
+	if (msr == MSR_KVM_CLOCK)
+		paravirt_set_clock(v, value);
+	else
+		paravirt_set_wall_clock(v, value);
+	return true;
+}
+
 static bool write_pkrs(struct vcpu *v, uint64_t value)
 {
 	if (!v->cpu->features[F_PKS] || value >> 32)
@@ -188,14 +213,12 @@ bool msr_write(struct vcpu *v, uint32_t msr, uint64_t value)
 		*mtrr = value;
 		return true;
 	}
-	if (msr == 0x10) {
-		v->tsc_adjust += value - read_tsc(v);
-		return true;
-	}
-	if (msr == 0x3b) {
-		v->tsc_adjust = value;
-		return true;
-	}
+	if (msr == 0x10)
+		return write_tsc_adjust(v, v->tsc_adjust + value - read_tsc(v));
+	if (msr == 0x3b)
+		return write_tsc_adjust(v, value);
+	if (msr == MSR_KVM_CLOCK || msr == MSR_KVM_WALL_CLOCK)
+		return write_kvm_clock(v, msr, value);
 	if (msr == 0x277)
 		return write_pat(v, value);
 	if (msr == 0x6e1)

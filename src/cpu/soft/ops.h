@@ -181,6 +181,7 @@
 	X(VINSERTF128, "vinsertf128") X(VINSERTI128, "vinserti128") X(VINSERTPS, "vinsertps") \
 	X(VLDDQU, "vlddqu") X(VLDMXCSR, "vldmxcsr") X(VMASKMOVDQU, "vmaskmovdqu") \
 	X(VMASKMOVPD, "vmaskmovpd") X(VMASKMOVPS, "vmaskmovps") X(VMAXPD, "vmaxpd") \
+	X(VMCALL, "vmcall") X(VMMCALL, "vmmcall") \
 	X(VMAXPS, "vmaxps") X(VMAXSD, "vmaxsd") X(VMAXSS, "vmaxss") X(VMINPD, "vminpd") \
 	X(VMINPS, "vminps") X(VMINSD, "vminsd") X(VMINSS, "vminss") X(VMOVAPD, "vmovapd") \
 	X(VMOVAPS, "vmovaps") X(VMOVD, "vmovd") X(VMOVDDUP, "vmovddup") X(VMOVDQA, "vmovdqa") \

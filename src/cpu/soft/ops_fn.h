@@ -21,7 +21,7 @@ op_fn op_aaa, op_aad, op_aam, op_aas, op_arpl, op_bound, op_bsf, op_bsr, op_bswa
 	op_btr, op_bts, op_call, op_call_far, op_call_far_ind, op_call_ind, op_cbw, op_clac, op_clc,
 	op_cld, op_clflush, op_cli, op_clts, op_cmc, op_cmovcc, op_cmps, op_cmpxchg, op_cmpxchg16b,
 	op_cmpxchg8b, op_cpuid, op_cwd, op_daa, op_das, op_div, op_enter, op_fence, op_fldenv,
-	op_fnsave, op_fnstenv, op_frstor, op_fwait, op_fxrstor, op_fxsave, op_gather, op_hlt, op_idiv,
+	op_fnsave, op_fnstenv, op_frstor, op_fwait, op_fxrstor, op_fxsave, op_gather, op_hlt, op_hypercall, op_idiv,
 	op_imul, op_imul1, op_in, op_ins, op_int, op_int1, op_int3, op_into, op_invlpg, op_invpcid,
 	op_iret, op_jcc, op_jcxz, op_jmp, op_jmp_far, op_jmp_far_ind, op_jmp_ind, op_lahf, op_lar,
 	op_ldmxcsr, op_lds, op_lea, op_leave, op_les, op_lfs, op_lgdt, op_lgs, op_lidt, op_lldt,

@@ -74,6 +74,7 @@ static int cpuid_supported(struct cpuid_table *ret, struct err *err)
 				w->host);
 	}
 	cpuid_add(ret, 0x80000008, 0, false)->regs.eax = PHYSICAL_BITS | 48u << 8;
+	paravirt_cpuid(ret);
 	return 0;
 }
 
@@ -194,6 +195,7 @@ static int save_state(struct vcpu *v, struct cpu_state *s, struct err *err)
 	s->sysenter_eip = v->sysenter_eip;
 	s->pat = v->pat, s->misc_enable = v->misc_enable, s->spec_ctrl = v->spec_ctrl;
 	s->tsc = read_tsc(v), s->tsc_adjust = v->tsc_adjust;
+	s->kvm_clock = v->kvm_clock, s->kvm_wall_clock = v->kvm_wall_clock;
 	if (apic) {
 		s->apic_base = apic->get_base(data);
 		apic->read_msr(data, 0x6e0, &s->tsc_deadline);
@@ -212,6 +214,7 @@ static int save_state(struct vcpu *v, struct cpu_state *s, struct err *err)
 	s->event.is_soft = v->event.is_soft, s->event.has_error = v->event.has_error,
 	s->event.error = v->event.error;
 	s->activity = v->activity;
+	s->unhalted = v->unhalted;
 	return 0;
 }
 
@@ -234,6 +237,7 @@ static void load_state(struct vcpu *v, const struct cpu_state *s)
 	v->sysenter_eip = s->sysenter_eip;
 	v->pat = s->pat, v->misc_enable = s->misc_enable, v->spec_ctrl = s->spec_ctrl,
 	v->tsc_adjust = s->tsc_adjust;
+	v->kvm_clock = s->kvm_clock, v->kvm_wall_clock = s->kvm_wall_clock;
 	v->mtrr_def_type = s->mtrr_def_type;
 	memcpy(v->mtrr_fixed, s->mtrr_fixed, sizeof(s->mtrr_fixed));
 	memcpy(v->mtrr_base, s->mtrr_base, sizeof(s->mtrr_base));
@@ -249,6 +253,7 @@ static void load_state(struct vcpu *v, const struct cpu_state *s)
 	v->event.is_interrupt = s->event.vector >= 0 && !s->event.is_exception &&
 				!s->event.is_soft && !v->event.is_nmi;
 	v->activity = s->activity;
+	v->unhalted = s->unhalted;
 	v->pending_db = 0;
 	v->long_mode = v->efer & EFER_LMA;
 	v->cpl = !(v->cr0 & CR0_PE) ? 0 : v->flags & FL_VM ? 3 : v->seg[CPU_SS].access >> 5 & 3;
@@ -275,6 +280,7 @@ static int set_state(struct vcpu *v, const struct cpu_state *s, struct err *err)
 	if (s->xcr0 & ~v->cpu->xcr0_allowed)
 		return err_set(err, EINVAL, "XCR0 has components that the cpu lacks");
 	load_state(v, s);
+	paravirt_tell_time(v);
 	if ((v->cr0 & CR0_PG) && (v->cr4 & CR4_PAE) && !v->long_mode) {
 		if (_setjmp(v->escape))
 			return err_set(err, EINVAL, "bad page directory pointers");
@@ -351,7 +357,7 @@ static uint32_t waited_for(const struct vcpu *v)
 		events |= VCPU_NMI;
 	if (v->flags & FL_IF)
 		events |= VCPU_INTERRUPT;
-	return events;
+	return events | VCPU_UNHALT;
 }
 
 static void flush_if_asked(struct vcpu *v)
@@ -383,6 +389,12 @@ static bool take_events(struct vcpu *v)
 		take_init(v);
 	if (events & VCPU_SIPI)
 		take_sipi(v);
+	if (events & VCPU_UNHALT)
+		v->unhalted |= vcpu_take(v->link, VCPU_UNHALT);
+	if (v->activity == CPU_HLT && v->unhalted) {
+		v->activity = CPU_RUN;
+		v->unhalted = false;
+	}
 	if (v->activity != CPU_WAIT_FOR_SIPI && !v->shadow)
 		take_interrupt(v, events);
 	if (v->activity != CPU_RUN && v->event.vector < 0) {

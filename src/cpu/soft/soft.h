@@ -215,6 +215,7 @@ struct vcpu {
 	uint64_t efer, star, lstar, cstar, sfmask, kernel_gs_base, tsc_aux;
 	uint64_t sysenter_cs, sysenter_esp, sysenter_eip;
 	uint64_t pat, misc_enable, spec_ctrl, tsc_adjust;
+	uint64_t kvm_clock, kvm_wall_clock; /* where the guest wants to read them */
 	uint64_t mtrr_def_type, mtrr_fixed[11], mtrr_base[CPU_MTRR_VARIABLE],
 		mtrr_mask[CPU_MTRR_VARIABLE];
 	uint64_t xcr0;
@@ -239,11 +240,13 @@ struct vcpu {
 	bool shadow, mov_ss; /* no interrupt before the next instruction is through */
 	bool nmi_blocked, nmi_pending;
 	enum cpu_activity activity;
+	bool unhalted; /* the next HLT ends at once */
 	atomic_bool in_guest;
 	atomic_bool
 		flush_writes; /* write permissions of the TLB must go; the flag is cleared when they have */
 	uint64_t pending_db; /* bits of DR6 for a #DB after this instruction */
 	uint64_t instructions;
+	uint32_t pauses;
 
 	struct {
 		int vector; /* -1: none */
@@ -356,6 +359,13 @@ void check_io(struct vcpu *v, uint16_t port, unsigned size);
 /* msr.c; false: #GP */
 bool msr_read(struct vcpu *v, uint32_t msr, uint64_t *ret);
 bool msr_write(struct vcpu *v, uint32_t msr, uint64_t value);
+
+/* paravirt.c: what is KVM's by its CPUID leaves, which this adds. */
+void paravirt_cpuid(struct cpuid_table *t);
+void paravirt_set_clock(struct vcpu *v, uint64_t value);
+void paravirt_set_wall_clock(struct vcpu *v, uint64_t value);
+/* After a change of tsc_adjust. */
+void paravirt_tell_time(struct vcpu *v);
 
 /* fpu.c */
 void fpu_xsave_image(const struct vcpu *v, uint8_t *image);

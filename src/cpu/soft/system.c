@@ -4,7 +4,10 @@
 #include "cpu/soft/ops_fn.h"
 #include "memory/clock.h"
 
+#include <sched.h>
 #include <x86intrin.h>
+
+#define PAUSES_BEFORE_YIELD 64u
 
 static void need_cpl0(struct vcpu *v)
 {
@@ -788,8 +791,11 @@ void op_fence(struct vcpu *v, const struct cell *c)
 	atomic_thread_fence(memory_order_seq_cst);
 }
 
-/* Gives the host's other threads a chance: the lock's holder may be one of them. */
+/* Who waits for long gives the host's other threads a chance: the lock's holder may be one of them. */
 void op_pause(struct vcpu *v, const struct cell *c)
 {
-	_mm_pause();
+	if (++v->pauses % PAUSES_BEFORE_YIELD == 0)
+		sched_yield();
+	else
+		_mm_pause();
 }
