@@ -260,6 +260,17 @@ static int sync_parent(int dirfd, const char *path)
 	return fd < 0 || fsync(fd) < 0 ? -errno : 0;
 }
 
+static int move_into_place(int dirfd, const char *tmp, const char *path, unsigned flags)
+{
+	/* Not where there is no file yet, and some file systems cannot. */
+	if (flags & FILE_LAZY && renameat2(dirfd, tmp, dirfd, path, RENAME_EXCHANGE) == 0)
+		return unlinkat(dirfd, tmp, 0) < 0 ? -errno : 0;
+	return renameat2(dirfd, tmp, dirfd, path, flags & FILE_NO_REPLACE ? RENAME_NOREPLACE : 0) <
+			       0
+		       ? -errno
+		       : 0;
+}
+
 int file_write(
 	int dirfd, const char *path, const void *data, size_t len, mode_t mode, unsigned flags)
 {
@@ -274,12 +285,8 @@ int file_write(
 	r = fd_write_all(fd, data, len);
 	if (r == 0 && flags & FILE_SYNC && fsync(fd) < 0)
 		r = -errno;
-	if (r == 0 && flags & FILE_NO_REPLACE) {
-		if (renameat2(dirfd, tmp, dirfd, path, RENAME_NOREPLACE) < 0)
-			r = -errno;
-	} else if (r == 0 && renameat(dirfd, tmp, dirfd, path) < 0) {
-		r = -errno;
-	}
+	if (r == 0)
+		r = move_into_place(dirfd, tmp, path, flags);
 	if (r < 0)
 		unlinkat(dirfd, tmp, 0);
 	else if (flags & FILE_SYNC)

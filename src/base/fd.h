@@ -36,6 +36,11 @@ int fd_from_child(int (*open)(const void *data), const void *data);
 
 #define FILE_SYNC 1u       /* fsync the file before, and the directory after the rename */
 #define FILE_NO_REPLACE 2u /* -EEXIST when the path is there */
+/*
+ * What is there is exchanged, then unlinked: replaced, it would have ext4 write the new one out at once, and both
+ * wait for the disk when they go. When the host crashes within the next half minute, the file may be empty.
+ */
+#define FILE_LAZY 4u
 
 int file_read(int dirfd, const char *path, size_t max, struct buf *out);
 /* By a temporary file and rename: readers see the old or the new contents, never a part. */

@@ -259,7 +259,7 @@ static int open_stopped(struct db *db, const struct instance *i, unsigned flags,
 	if (!write)
 		strv_add(&layers, upper);
 	fd = root_mount(layers, write ? upper : NULL, write ? work : NULL, err);
-	if (fd == -ENOENT && access(i->dir, F_OK) < 0)
+	if (fd == -ENOENT && access(upper, F_OK) < 0) /* what it is in goes later */
 		return err_set(err, ENOENT, "no such container: %s (it was removed just now)",
 			i->config.name);
 	if (fd >= 0 && flags & INSTANCE_ROOT_MOUNTS && i->config.mounts.n)

@@ -1,7 +1,8 @@
 /*
  * Starting an instance: its places on networks, its bundle, and a supervisor of its own that outlives
  * us. The lock is taken here and handed to the supervisor as a descriptor, so that there is no moment
- * in which nobody owns the instance.
+ * in which nobody owns the instance. The supervisor becomes a program of its own while the bundle is made, and
+ * waits to be told that it is there.
  */
 #include "instance/instance.h"
 
@@ -206,6 +207,38 @@ static int spawn(const struct instance *i, const struct instance_start *how, int
 	return pid < 0 ? err_errno(err, "start the supervisor") : 0;
 }
 
+/* A supervisor that was spawned: our ends of its report and of the stream. */
+struct launch {
+	int report, stream; /* -1 without */
+};
+
+/* It ends without having done anything, unless it was told to begin. */
+static void launch_drop(struct launch *l)
+{
+	l->report = fd_close(l->report);
+	l->stream = fd_close(l->stream);
+}
+DEFINE_CLEANUP_OBJECT(launch_drop, struct launch);
+
+static int launch_begin(const struct instance *i, const struct instance_start *how, int lock,
+	bool hosts_network, struct launch *l, struct err *err)
+{
+	bool attach = how->attach_stdin || how->attach_stdout || how->attach_stderr;
+	int stream[2] = { -1, -1 }, report[2];
+	int r;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, report) < 0)
+		return err_errno(err, "make a socket");
+	if (attach && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, stream) < 0)
+		r = err_errno(err, "make a socket");
+	else
+		r = spawn(i, how, lock, report[1], stream[1], hosts_network, err);
+	fd_close(stream[1]);
+	fd_close(report[1]);
+	*l = (struct launch){ report[0], stream[0] };
+	return r;
+}
+
 /* {} or {"error", "code"} once the process runs or cannot. */
 static int read_report(int fd, struct err *err)
 {
@@ -224,28 +257,15 @@ static int read_report(int fd, struct err *err)
 	return err_set(err, (int)json_integer_value(json_object_get(report, "code")), "%s", error);
 }
 
-static int launch(struct instance *i, const struct instance_start *how, int lock,
-	bool hosts_network, struct err *err)
+/* The bundle is there. */
+static int launch_end(struct launch *l, const struct instance_start *how, struct err *err)
 {
-	bool attach = how->attach_stdin || how->attach_stdout || how->attach_stderr;
-	int stream[2] = { -1, -1 }, report[2] = { -1, -1 };
 	int r;
 
-	if (pipe2(report, O_CLOEXEC) < 0)
-		return err_errno(err, "make a pipe");
-	if (attach && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, stream) < 0)
-		r = err_errno(err, "make a socket");
-	else
-		r = spawn(i, how, lock, report[1], stream[1], hosts_network, err);
-	fd_close(stream[1]);
-	fd_close(report[1]);
-	if (r == 0)
-		r = read_report(report[0], err);
-	fd_close(report[0]);
-	if (r < 0 || !attach)
-		fd_close(stream[0]);
-	else
-		*how->ret_stream = stream[0];
+	send(l->report, "", 1, MSG_NOSIGNAL); /* that it is dead is read */
+	r = read_report(l->report, err);
+	if (r == 0 && l->stream >= 0)
+		*how->ret_stream = take_fd(l->stream);
 	return r;
 }
 
@@ -277,11 +297,21 @@ static int take_lock(const struct instance *i, struct err *err)
 		err, EBUSY, "container '%s' is being worked on by another holm", i->config.name);
 }
 
+/* Whether only its bundle says in which network its supervisor has to be. */
+static bool launches_late(const struct instance *i)
+{
+	const char *mode = i->config.network_mode;
+
+	return rootless() && (strcmp(mode, "host") == 0 || strncmp(mode, "container:", 10) == 0);
+}
+
 int instance_start(
 	struct db *db, struct instance *i, const struct instance_start *how, struct err *err)
 {
 	bool is_new = instance_lock_kept(i), hosts_network = false;
+	cleanup(launch_drop) struct launch l = { -1, -1 };
 	cleanup(fd_close) int lock = take_lock(i, err);
+	bool late = launches_late(i);
 	int r;
 
 	if (lock == -EALREADY)
@@ -289,6 +319,8 @@ int instance_start(
 	if (lock < 0)
 		return lock;
 	r = instance_take_over(db, i, err);
+	if (r == 0 && !late)
+		r = launch_begin(i, how, lock, false, &l, err);
 	if (r == 0)
 		r = prepare(db, i, is_new, &hosts_network, err);
 	if (r < 0) {
@@ -297,7 +329,10 @@ int instance_start(
 		instance_unlock_remove(i, take_fd(lock));
 		return r;
 	}
-	r = launch(i, how, lock, hosts_network, err);
+	if (late)
+		r = launch_begin(i, how, lock, hosts_network, &l, err);
+	if (r == 0)
+		r = launch_end(&l, how, err);
 	/* The supervisor has the lock now and cleans up after its own failures; unless it died. */
 	if (r < 0) {
 		fd_close(take_fd(lock));

@@ -126,11 +126,26 @@ static int just_removed(const struct instance *i, struct err *err)
 		err, ENOENT, "no such container: %s (it was removed just now)", i->config.name);
 }
 
+/* The host went down soon after it was written, while the instance was being started or ran. */
+static bool is_empty(const char *dir, const char *name)
+{
+	cleanup(free) char *path = xasprintf("%s/%s", dir, name);
+	struct stat st;
+
+	return lstat(path, &st) == 0 && S_ISREG(st.st_mode) && st.st_size == 0;
+}
+
 int instance_reload_state(struct instance *i, struct err *err)
 {
 	struct instance_state fresh = { 0 };
-	int r = read_record(i->dir, "state.json", instance_state_fields, &fresh, err);
+	int r;
 
+	if (is_empty(i->dir, "state.json")) {
+		cleanup(json_free) json_t *j = json_pack("{s:s}", "status", "running");
+		r = record_parse(instance_state_fields, j, &fresh, err); /* and nobody owns it */
+	} else {
+		r = read_record(i->dir, "state.json", instance_state_fields, &fresh, err);
+	}
 	if (r < 0)
 		return r == -ENOENT ? just_removed(i, err) : r;
 	record_clear(instance_state_fields, &i->state);
@@ -139,23 +154,26 @@ int instance_reload_state(struct instance *i, struct err *err)
 }
 
 static int save(const struct instance *i, const char *name, const struct record_field *fields,
-	const void *obj, struct err *err)
+	const void *obj, unsigned flags, struct err *err)
 {
 	cleanup(free) char *path = xasprintf("%s/%s", i->dir, name);
 	cleanup(json_free) json_t *j = record_dump(fields, obj);
-	int r = json_write(AT_FDCWD, path, j, 0, err);
+	int r = json_write(AT_FDCWD, path, j, flags, err);
 
 	return r == -ENOENT && access(i->dir, F_OK) < 0 ? just_removed(i, err) : r;
 }
 
 int instance_save_config(const struct instance *i, struct err *err)
 {
-	return save(i, "config.json", instance_config_fields, &i->config, err);
+	return save(i, "config.json", instance_config_fields, &i->config, 0, err);
 }
 
 int instance_save_state(const struct instance *i, struct err *err)
 {
-	return save(i, "state.json", instance_state_fields, &i->state, err);
+	/* How it ended is to outlast the host's end, too. */
+	bool ended = strcmp(i->state.status, "exited") == 0;
+
+	return save(i, "state.json", instance_state_fields, &i->state, ended ? 0 : FILE_LAZY, err);
 }
 
 /* The file may be unlinked between our open and our flock: then it is no lock any more. */

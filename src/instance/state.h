@@ -59,8 +59,9 @@ int instance_reserve(struct db *db, const struct instance *i, const struct insta
 /* "connect" or "disconnect" of a network, by its id. */
 void instance_network_event(const struct instance *i, const char *action, const char *network);
 
-/* The program's entry as a supervisor: `holm supervise ID STREAMS`, with the lock, the report pipe
- * and perhaps a stream as descriptors 3, 4, 5. The exit status. */
+/* The program's entry as a supervisor: `holm supervise ID STREAMS`, with the lock, the starter's socket
+ * and perhaps a stream as descriptors 3, 4, 5. On the socket comes a byte when the bundle is there, and the report
+ * goes back. The exit status. */
 int supervisor_main(const char *id, const char *streams, struct db *(*open_db)(struct err *err));
 #define SUPERVISOR_LOCK_FD 3
 #define SUPERVISOR_REPORT_FD 4

@@ -593,6 +593,14 @@ static void close_inherited(unsigned first)
 	close_range(ours + 1 > first ? ours + 1 : first, ~0u, 0);
 }
 
+/* The starter has made the bundle meanwhile, or could not. */
+static bool told_to_begin(const struct supervisor *s)
+{
+	char go;
+
+	return fd_read_full(s->report_fd, &go, 1) == 1;
+}
+
 int supervisor_main(const char *id, const char *streams, struct db *(*open_db)(struct err *err))
 {
 	cleanup(dispose) struct supervisor s = { .open_db = open_db,
@@ -619,6 +627,8 @@ int supervisor_main(const char *id, const char *streams, struct db *(*open_db)(s
 	s.loop = loop_new();
 	if (s.loop)
 		rootless_keep(s.loop);
+	if (!told_to_begin(&s))
+		return 1;
 	r = s.loop ? set_up(&s, id, &err) : err_errno(&err, "make an event loop");
 	if (r < 0) {
 		/* Nothing runs yet. The starter cleans up when it sees the run directory left over. */

@@ -397,3 +397,34 @@ waits_for() { grep -q -- "-> FLOCK .*:$(stat -c %i "$1") " /proc/locks; }
 	done
 	holm rm "$(holm ps -lq)"
 }
+
+# The file was made, and what was to be in it not yet written out.
+@test "what the host's own end has left empty is a container that has ended" {
+	local id
+	NAME=$(unique)
+	id=$(holm create --name "$NAME" "$IMAGE" true)
+	: > "$HOLM_ROOT/instances/$id/state.json"
+	run holm ps -a --filter name="^$NAME\$" --format '{{.Status}}'
+	assert_match '^Exited \(137\)'
+	run holm start -a "$NAME"
+	assert_status 0
+	run holm inspect --format '{{.State.Status}} {{.State.ExitCode}}' "$NAME"
+	assert_output "exited 0"
+	holm rm "$NAME"
+}
+
+# Its supervisor is there already when the bundle cannot be made.
+@test "a start that fails early leaves no supervisor" {
+	local id dir
+	NAME=$(unique)
+	dir=$(mktemp -d "$BATS_TEST_TMPDIR/gone.XXXXXX")
+	id=$(holm create --name "$NAME" --mount "type=bind,src=$dir,dst=/data" "$IMAGE" true)
+	rmdir "$dir"
+	run holm start "$NAME"
+	assert_status 1
+	nobody_supervises() { ! pgrep -f "supervise $1" > /dev/null; }
+	eventually nobody_supervises "$id"
+	mkdir "$dir"
+	holm start -a "$NAME"
+	holm rm "$NAME"
+}

@@ -16,6 +16,7 @@
 #include "base/ident.h"
 #include "base/loop.h"
 #include "base/alloc.h"
+#include "base/buf.h"
 #include "base/db.h"
 #include "base/fd.h"
 #include "base/hash.h"
@@ -428,6 +429,42 @@ static void trimming_takes_only_what_is_free(void **state)
 		assert_int_equal(here[i], 'h');
 }
 
+static char *contents(int dir, const char *name)
+{
+	struct buf b = { 0 };
+
+	assert_int_equal(file_read(dir, name, 100, &b), 0);
+	buf_add(&b, "", 1);
+	return b.data;
+}
+
+/* Who has the old one open keeps it; there is always one; and nothing else is left. */
+static void files_are_replaced_whole(void **state)
+{
+	static const unsigned kinds[] = { 0, FILE_LAZY, FILE_SYNC };
+	char path[] = "/tmp/holm-base.XXXXXX";
+	int dir;
+
+	assert_non_null(mkdtemp(path));
+	dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	for (size_t n = 0; n < 3; n++) {
+		char old[4] = "";
+		assert_int_equal(file_write(dir, "f", "one", 3, 0600, kinds[n]), 0);
+		int fd = openat(dir, "f", O_RDONLY | O_CLOEXEC);
+		assert_int_equal(file_write(dir, "f", "two!", 4, 0600, kinds[n]), 0);
+		assert_int_equal(read(fd, old, 3), 3);
+		close(fd);
+		assert_string_equal(old, "one");
+		char *now = contents(dir, "f");
+		assert_string_equal(now, "two!");
+		free(now);
+		assert_int_equal(file_write(dir, "f", "x", 1, 0600, FILE_NO_REPLACE), -EEXIST);
+		assert_int_equal(unlinkat(dir, "f", 0), 0);
+	}
+	close(dir);
+	assert_int_equal(rmdir(path), 0);
+}
+
 static void percents_are_decoded(void **state)
 {
 	static const char text[] = "a%20b%5b%zz%4%";
@@ -457,6 +494,7 @@ int main(void)
 		cmocka_unit_test(loops_tell_when_they_rest),
 		cmocka_unit_test(trimming_takes_only_what_is_free),
 		cmocka_unit_test(suggestions),
+		cmocka_unit_test(files_are_replaced_whole),
 		cmocka_unit_test(percents_are_decoded),
 		cmocka_unit_test(times_with_zones_and_limits),
 		cmocka_unit_test(times_are_the_calendar_s),
