@@ -11,6 +11,7 @@
 #include "cmd/pull.h"
 #include "cmd/run_options.h"
 #include "image/image.h"
+#include "image/platform.h"
 #include "instance/instance.h"
 
 /* Made before the instance, so that one that cannot be written stops everything. */
@@ -27,6 +28,16 @@ static int open_cidfile(const char *path, struct err *err)
 	return err_errno(err, "--cidfile: make '%s'", path);
 }
 
+/* The image is there, but for another platform than the one that was asked for. */
+static bool is_for_another(const struct image *image, const char *platform)
+{
+	struct platform p;
+
+	return platform && platform_parse(platform, &p, NULL) == 0 &&
+	       (strcmp(p.os, image->config.os) != 0 ||
+		       strcmp(p.architecture, image->config.architecture) != 0);
+}
+
 static bool is_id(const char *name)
 {
 	return strncmp(name, "sha256:", 7) == 0;
@@ -41,6 +52,9 @@ static int get_image(struct db *db, const struct run_options *o, const char *nam
 	struct err missing = { 0 }, why = { 0 };
 	int r = always ? -ENOENT : image_find(db, name, &image, &missing);
 
+	if (r == 0 && is_for_another(image, o->platform))
+		r = err_set(&missing, ENOENT, "'%s' is here for %s/%s only", name, image->config.os,
+			image->config.architecture);
 	/* What is wrong otherwise, instance_create() says. */
 	if (r != -ENOENT || (!always && (never || is_id(name))))
 		return 0;

@@ -168,8 +168,9 @@ static size_t take_body(char *bytes, size_t size, size_t n, void *data)
 	int r;
 
 	curl.getinfo(h->easy, CURLINFO_RESPONSE_CODE, &status);
+	h->response->status = status;
 	if (h->request->sink && (status == 200 || status == 206)) {
-		r = h->request->sink(h->request->data, status, bytes, len, h->err);
+		r = h->request->sink(h->request->data, h->response, bytes, len, h->err);
 		if (r < 0)
 			h->failure = r;
 		return r < 0 ? 0 : len;
@@ -292,7 +293,7 @@ static void set_all(struct http *h, struct curl_slist *headers)
 	curl.setopt(e, CURLOPT_USERAGENT, "holm/" HOLM_VERSION);
 	curl.setopt(e, CURLOPT_CONNECTTIMEOUT,
 		h->timeout < CONNECT_TIMEOUT ? h->timeout : CONNECT_TIMEOUT);
-	curl.setopt(e, CURLOPT_LOW_SPEED_LIMIT, 1L);
+	curl.setopt(e, CURLOPT_LOW_SPEED_LIMIT, HTTP_SLOW);
 	curl.setopt(e, CURLOPT_LOW_SPEED_TIME, h->timeout);
 	curl.setopt(e, CURLOPT_BUFFERSIZE, 256L << 10);
 	curl.setopt(e, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);

@@ -25,6 +25,13 @@ struct http_tls {
 void http_tls_clear(struct http_tls *tls);
 
 #define HTTP_BODY_MAX (8u << 20)
+#define HTTP_SLOW 1024L /* bytes/s */
+
+struct http_response {
+	long status;
+	struct buf body;    /* what the sink did not take */
+	struct buf headers; /* lines, of this response */
+};
 
 struct http_request {
 	const char *method; /* "GET", "HEAD", "POST", "PUT" */
@@ -36,9 +43,10 @@ struct http_request {
 	int body_fd; /* or -1 */
 	int64_t body_size;
 	void (*sent)(void *data, int64_t bytes); /* of body_fd; or NULL */
-	/* Gets the body of a 200 or 206 in pieces; -errno, with err, ends the transfer. NULL: it is kept, up
-	 * to HTTP_BODY_MAX. */
-	int (*sink)(void *data, long status, const void *bytes, size_t len, struct err *err);
+	/* Gets the body of a 200 or 206 in pieces, with the status and headers that came before; -errno, with err, ends
+	 * the transfer. NULL: it is kept, up to HTTP_BODY_MAX. */
+	int (*sink)(void *data, const struct http_response *response, const void *bytes, size_t len,
+		struct err *err);
 	void *data;
 };
 #define HTTP_REQUEST(method_, url_) \
@@ -46,11 +54,6 @@ struct http_request {
 		.method = method_, .url = url_, .body_fd = -1 \
 	}
 
-struct http_response {
-	long status;
-	struct buf body;    /* what the sink did not take */
-	struct buf headers; /* lines, of this response */
-};
 void http_response_clear(struct http_response *response);
 DEFINE_CLEANUP_OBJECT(http_response_clear, struct http_response);
 /* A header's value, or NULL. The caller frees. */
@@ -58,8 +61,8 @@ char *http_header(const struct http_response *response, const char *name);
 
 /*
  * Any status is a success. -ECONNREFUSED: no connection; -EPROTO: one that does not speak TLS, or not with a
- * certificate that is trusted; -ETIMEDOUT: nothing came for a minute (HOLM_HTTP_TIMEOUT seconds); -ECONNRESET:
- * broken off; what the sink returned.
+ * certificate that is trusted; -ETIMEDOUT: less than HTTP_SLOW came for a minute (HOLM_HTTP_TIMEOUT seconds);
+ * -ECONNRESET: broken off; what the sink returned.
  */
 int http_perform(struct http *h, const struct http_request *request, struct http_response *ret,
 	struct err *err);

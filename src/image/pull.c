@@ -36,7 +36,8 @@
 
 #define MAX_THREADS 3 /* as Docker */
 #define MAX_DEPTH 3   /* of indexes in indexes */
-#define RESUMES 5     /* of one layer, without a byte of progress in between */
+#define RESUMES 5     /* of one layer, without PROGRESS in between */
+#define PROGRESS (64 << 10)
 #define CHUNK (256u << 10)
 #define CONFIG_MAX (4u << 20)
 /* A tar that inflates to more than this is no layer but an attack. */
@@ -68,7 +69,8 @@ struct layer_pull {
 	int file; /* ROOT/partial/HEX, locked; -1: nothing is to be done */
 	int pipe; /* the writing end */
 	int64_t done;
-	int64_t skip; /* bytes of an answer that we have */
+	int64_t asked; /* from this byte on */
+	int64_t skip;  /* bytes of an answer that we have */
 	struct http *http;
 	int failure;
 	struct err err;
@@ -118,16 +120,34 @@ static int pass_on(struct layer_pull *l, const void *bytes, size_t len)
 	return r;
 }
 
-static int receive(void *data, long status, const void *bytes, size_t len, struct err *err)
+/* "Content-Range: bytes FIRST-LAST/SIZE" of a 206 is what was asked for (RFC 9110, 14.4). */
+static int check_range(
+	const struct layer_pull *l, const struct http_response *response, struct err *err)
+{
+	cleanup(free) char *text = http_header(response, "Content-Range");
+	long long first = -1, last, size = l->what->size;
+	int n = text ? sscanf(text, "bytes %lld-%lld/%lld", &first, &last, &size) : 0;
+
+	if (n < 2 || first != l->asked || size != l->what->size)
+		return err_set(err, EBADMSG,
+			"%s gives another part of the layer than was asked for: '%.100s'",
+			registry_host(l->pull->registry), text ? text : "");
+	return 0;
+}
+
+static int receive(void *data, const struct http_response *response, const void *bytes, size_t len,
+	struct err *err)
 {
 	struct layer_pull *l = data;
 	size_t skipped = 0;
-	int r;
+	int r = response->status == 206 ? check_range(l, response, err) : 0;
 
+	if (r < 0)
+		return r;
 	if (parallel_stopped(&l->pull->transfers))
 		return err_set(err, ECANCELED, "another layer failed");
 	/* The whole of it, though only a part was asked for. */
-	if (status == 200 && l->skip) {
+	if (response->status == 200 && l->skip) {
 		skipped = (int64_t)len < l->skip ? len : (size_t)l->skip;
 		l->skip -= (int64_t)skipped;
 	}
@@ -155,7 +175,7 @@ static int receive_once(struct layer_pull *l, struct err *err)
 
 	if (l->done > 0)
 		strv_addf(&headers, "Range: bytes=%lld-", (long long)l->done);
-	l->skip = l->done;
+	l->asked = l->skip = l->done;
 	q.headers = headers;
 	q.sink = receive;
 	q.data = l;
@@ -173,7 +193,7 @@ static int receive_all(struct layer_pull *l, struct err *err)
 		bool broken = r == -ECONNRESET || r == -ETIMEDOUT || r == -ECONNREFUSED;
 		if (r < 0 && !broken)
 			return r;
-		tries = l->done > before ? 0 : tries + 1;
+		tries = l->done - before >= PROGRESS ? 0 : tries + 1;
 		if (l->done < l->what->size && tries >= RESUMES)
 			return r < 0 ? r
 				     : err_set(err, EPROTO,
@@ -336,7 +356,8 @@ static int pull_layer_once(struct layer_pull *l, bool *ret_resumed, bool *ret_ba
 		return 0;
 	content_clear(&l->content);
 	/* Whatever came is kept only when it is the coming that failed. */
-	*ret_bad = l->failure == 0 || l->failure == -EPIPE || l->failure == -EFBIG;
+	*ret_bad = l->failure == 0 || l->failure == -EPIPE || l->failure == -EFBIG ||
+		   l->failure == -EBADMSG;
 	if (*ret_bad)
 		(void)!ftruncate(l->file, 0);
 	return r;
@@ -347,8 +368,8 @@ static int pull_layer(struct layer_pull *l, struct err *err)
 	bool resumed = false, bad = false;
 	int r = pull_layer_once(l, &resumed, &bad, err);
 
-	/* The part that was there may be what is wrong. */
-	if (r < 0 && resumed && bad)
+	/* The part that was there may be what is wrong, or a server that cannot go on from it. */
+	if (r < 0 && bad && (resumed || l->failure == -EBADMSG))
 		r = pull_layer_once(l, &resumed, &bad, err);
 	if (r == 0)
 		tell(l, TRANSFER_DONE);

@@ -547,7 +547,8 @@ struct url_sink {
 	int64_t done, max;
 };
 
-static int write_url(void *data, long status, const void *bytes, size_t len, struct err *err)
+static int write_url(void *data, const struct http_response *response, const void *bytes,
+	size_t len, struct err *err)
 {
 	struct url_sink *s = data;
 	int r;

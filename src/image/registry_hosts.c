@@ -112,10 +112,12 @@ static bool in_network(const char *name, const char *cidr)
 
 int registry_is_insecure(const char *host, bool *ret, struct err *err)
 {
-	cleanup(strv_free) char **list = NULL;
+	cleanup(strv_free) char **list = NULL, **mirrors = NULL;
 	cleanup(free) char *name = name_of(host);
 	int r = configured("insecure-registries", &list, err);
 
+	if (r == 0)
+		r = configured("registry-mirrors", &mirrors, err);
 	if (r < 0)
 		return r;
 	*ret = strcmp(name, "localhost") == 0 || strcmp(name, "[::1]") == 0 ||
@@ -126,6 +128,11 @@ int registry_is_insecure(const char *host, bool *ret, struct err *err)
 						 : host_of(*entry);
 		if (strcmp(of, host) == 0 || strcmp(of, name) == 0 || in_network(name, of))
 			*ret = true;
+	}
+	/* Who writes "http://" before a mirror means it. */
+	strv_foreach (url, mirrors) {
+		cleanup(free) char *of = host_of(*url);
+		*ret |= strncmp(*url, "http://", 7) == 0 && strcmp(of, host) == 0;
 	}
 	return 0;
 }

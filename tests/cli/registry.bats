@@ -285,6 +285,35 @@ $REGISTRY/app:1" ]
 	fails_then_works layer
 }
 
+@test "a server that sends a byte now and then is not waited for" {
+	between slow
+	export HOLM_HTTP_TIMEOUT=1
+	run -1 holm pull -q "$BETWEEN/app:1"
+	[ "${#lines[@]}" -eq 1 ]
+	nothing_here
+}
+
+@test "a part of a layer that is another one than asked for is not taken: the whole is fetched" {
+	local layer
+	layer=$(jq -r '.layers[1].digest[7:]' "$WORK/manifest.json")
+	mkdir -p "$HOLM_ROOT/partial"
+	head -c 1000 "$WORK/layout/blobs/sha256/$layer" > "$HOLM_ROOT/partial/$layer"
+	rm -f "$WORK/port.log"
+	between range
+	run -0 holm pull -q "$BETWEEN/app:1"
+	[ "$(grep -c "blobs/sha256:$layer bytes=1000-\$" "$WORK/port.log")" -eq 1 ]
+	[ "$(grep -c "blobs/sha256:$layer \$" "$WORK/port.log")" -eq 1 ]
+	run -0 holm image verify -q
+}
+
+@test "run --platform gets an image that is here for another one only" {
+	holm import --platform linux/arm64 "$WORK/two.tar" "$REGISTRY/app:1"
+	run -125 holm run --rm --network none --platform linux/amd64 --pull never "$REGISTRY/app:1"
+	run -0 holm run -q --rm --network none --platform linux/amd64 "$REGISTRY/app:1"
+	[ "$output" = app ]
+	[ "$(holm image inspect -f '{{.Architecture}}' "$REGISTRY/app:1")" = amd64 ]
+}
+
 @test "429 and 5xx are tried again, a few times" {
 	between status 503 2
 	run -0 holm pull -q "$BETWEEN/app:1"

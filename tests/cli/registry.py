@@ -16,6 +16,8 @@ for blobs so far.
 	loop               every blob redirects to itself
 	elsewhere          blobs are at another host name of this server, which writes down what it is told (.told)
 	away               blobs are at ftp://
+	slow               blobs come a byte at a time
+	range              a part of a blob that is asked for is said to be another one
 	silent             nothing is answered to requests for blobs
 	token              a bearer token is wanted, for user "me" with password "secret"
 """
@@ -101,6 +103,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if blob and mode == "corrupt":
             body = bytearray(body)
             body[int(how[1]) % len(body)] ^= 1
+        elif blob and mode == "range":
+            headers = [(k, v.replace("bytes ", "bytes 1") if k.lower() == "content-range" else v) for k, v in headers]
         elif blob and mode == "short":
             body = body[:-1]
         elif blob and mode == "long":
@@ -149,6 +153,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
             try:
                 while True:
                     self.wfile.write(b"\x1f\x8b" + b"x" * 65536)
+            except OSError:
+                pass
+            self.close_connection = True
+            return True
+        elif mode == "slow":
+            self.send_response(200)
+            self.end_headers()
+            try:
+                while True:
+                    self.wfile.write(b"\x1f")
+                    time.sleep(0.1)
             except OSError:
                 pass
             self.close_connection = True
