@@ -9,7 +9,7 @@
 
 struct run_one_off {
 	bool build, detach, interactive, interactive_given, no_deps, no_tty, quiet, remove,
-		remove_orphans, service_ports;
+		service_ports;
 	char **env, **labels, **publish, **volumes;
 	const char *entrypoint, *name, *user, *workdir;
 };

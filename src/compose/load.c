@@ -216,6 +216,8 @@ int compose_load(const struct compose_options *o, struct compose_project *ret, s
 	if (r == 0)
 		r = choose_name(o, &p, err);
 	if (r == 0)
+		model_imply(p.root);
+	if (r == 0)
 		r = model_check(p.root, err);
 	if (r < 0)
 		return r;

@@ -398,6 +398,30 @@ static int check_names(const struct node *root, const struct node *used, const c
 	return 0;
 }
 
+void model_imply(struct node *root)
+{
+	static const char *const members[] = { "network_mode", "pid", "ipc" };
+	struct node *services = node_get(root, "services");
+
+	for (size_t i = 0; services && i < services->n; i++) {
+		for (size_t k = 0; k < ARRAY_SIZE(members); k++) {
+			struct node *s = services->items[i], *mode = node_get(s, members[k]), *on;
+			const char *text = node_text(s, members[k]);
+			if (!text || strncmp(text, "service:", 8) != 0)
+				continue;
+			if (!node_get(s, "depends_on"))
+				node_set(s, "depends_on", node_new(NODE_MAP, mode));
+			if (node_get(node_get(s, "depends_on"), text + 8))
+				continue;
+			on = node_new(NODE_MAP, mode);
+			node_set_string(on, "condition", "service_started", mode);
+			node_set_string(on, "required", "true", mode);
+			node_set_text(node_get(on, "required"), NODE_BOOL, "true");
+			node_set(node_get(s, "depends_on"), text + 8, on);
+		}
+	}
+}
+
 int model_check_scale(const struct node *service, const char *what, struct err *err)
 {
 	int64_t scale = node_int(service, "scale", -1),

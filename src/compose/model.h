@@ -10,6 +10,8 @@
 int model_normalize(struct node *doc, const char *dir, struct err *err);
 /* `over` wins; it is taken over. */
 void model_merge(struct node *base, struct node *over);
+/* Who shares a namespace of another service depends on it. */
+void model_imply(struct node *root);
 /* What only the whole can show: each service has an image or a build, and what it names is there. */
 int model_check(const struct node *root, struct err *err);
 #define MODEL_MAX_SCALE 1000

@@ -117,13 +117,14 @@ logged() { holm compose logs --no-log-prefix web | grep -q "$1"; }
 	holm compose -f envs.yaml down
 }
 
-@test "what shares another service's network, pid or ipc namespace is made anew with it" {
+# Two of them do not say that they depend on it.
+@test "what shares another service's network, pid or ipc namespace comes after it, and is made anew with it" {
 	local p=$COMPOSE_PROJECT_NAME
 	cat > shared.yaml <<- 'END'
 		services:
 		  main: &s {image: "debian:12", init: true, command: sleep 1000, environment: {A: "${A:-1}"}, ipc: shareable}
-		  beside: {<<: *s, environment: {}, ipc: private, network_mode: "service:main", depends_on: [main]}
-		  pid: {<<: *s, environment: {}, ipc: private, pid: "service:main", depends_on: [main]}
+		  beside: {<<: *s, environment: {}, ipc: private, network_mode: "service:main"}
+		  pid: {<<: *s, environment: {}, ipc: private, pid: "service:main"}
 		  ipc: {<<: *s, environment: {}, ipc: "service:main", depends_on: [main]}
 	END
 	holm compose -f shared.yaml up -d
