@@ -330,3 +330,8 @@ first
 	}
 	eventually none_left
 }
+
+@test "limits and niceness that are not given are the caller's" {
+	run bash -c 'ulimit -n 333; nice -n 7 "$HOLM" run --rm --ulimit core=0 "$IMAGE" sh -c "ulimit -n; ulimit -c; nice"'
+	assert_output $'333\n0\n7'
+}
