@@ -188,6 +188,7 @@ static_program() {
 }
 
 # In teardown: what the test has in `containers`, `images` and `volumes`.
+# shellcheck disable=SC2086 # lists of names
 remove_made() {
 	[ -z "${containers:-}" ] || holm rm -f $containers > /dev/null 2>&1 || true
 	[ -z "${images:-}" ] || holm rmi -f $images > /dev/null 2>&1 || true
