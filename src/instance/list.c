@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -43,7 +44,7 @@ static void ids_add(struct ids *ids, const char *id)
 		ids->room = ids->room ? 2 * ids->room : 64;
 		ids->items = xrealloc_array(ids->items, ids->room, sizeof(*ids->items));
 	}
-	memcpy(ids->items[ids->n++], id, sizeof(*ids->items));
+	snprintf(ids->items[ids->n++], sizeof(*ids->items), "%s", id);
 }
 
 static int compare(const void *a, const void *b)

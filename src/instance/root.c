@@ -260,8 +260,7 @@ static int open_stopped(struct db *db, const struct instance *i, unsigned flags,
 		strv_add(&layers, upper);
 	fd = root_mount(layers, write ? upper : NULL, write ? work : NULL, err);
 	if (fd == -ENOENT && access(upper, F_OK) < 0) /* what it is in goes later */
-		return err_set(err, ENOENT, "no such container: %s (it was removed just now)",
-			i->config.name);
+		return instance_just_removed(i, err);
 	if (fd >= 0 && flags & INSTANCE_ROOT_MOUNTS && i->config.mounts.n)
 		fd = lay_mounts(db, i, fd, err);
 	return fd;
@@ -275,10 +274,8 @@ static int open_at_rest(struct db *db, struct instance *i, unsigned flags,
 
 	if (lock < 0)
 		return lock;
-	r = access(i->dir, F_OK) < 0
-		    ? err_set(err, ENOENT, "no such container: %s (it was removed just now)",
-			      i->config.name)
-		    : instance_take_over(db, i, err);
+	r = access(i->dir, F_OK) < 0 ? instance_just_removed(i, err)
+				     : instance_take_over(db, i, err);
 	if (r == 0)
 		r = open_stopped(db, i, flags | INSTANCE_ROOT_WRITE, err);
 	if (r < 0) {

@@ -120,7 +120,7 @@ int instance_load(const char *id, struct instance **ret, struct err *err)
 	return 0;
 }
 
-static int just_removed(const struct instance *i, struct err *err)
+int instance_just_removed(const struct instance *i, struct err *err)
 {
 	return err_set(
 		err, ENOENT, "no such container: %s (it was removed just now)", i->config.name);
@@ -147,7 +147,7 @@ int instance_reload_state(struct instance *i, struct err *err)
 		r = read_record(i->dir, "state.json", instance_state_fields, &fresh, err);
 	}
 	if (r < 0)
-		return r == -ENOENT ? just_removed(i, err) : r;
+		return r == -ENOENT ? instance_just_removed(i, err) : r;
 	record_clear(instance_state_fields, &i->state);
 	i->state = fresh;
 	return 0;
@@ -160,7 +160,7 @@ static int save(const struct instance *i, const char *name, const struct record_
 	cleanup(json_free) json_t *j = record_dump(fields, obj);
 	int r = json_write(AT_FDCWD, path, j, flags, err);
 
-	return r == -ENOENT && access(i->dir, F_OK) < 0 ? just_removed(i, err) : r;
+	return r == -ENOENT && access(i->dir, F_OK) < 0 ? instance_just_removed(i, err) : r;
 }
 
 int instance_save_config(const struct instance *i, struct err *err)
@@ -239,7 +239,7 @@ int instance_lock_dir(const struct instance *i, struct err *err)
 			return err_errno(err, "lock '%s'", i->dir);
 	if (fd < 0 && errno != ENOENT)
 		return err_errno(err, "open '%s'", i->dir);
-	return fd >= 0 && is_current(fd, i->dir) ? take_fd(fd) : just_removed(i, err);
+	return fd >= 0 && is_current(fd, i->dir) ? take_fd(fd) : instance_just_removed(i, err);
 }
 
 int instance_lock_config(struct instance *i, struct err *err)
@@ -253,7 +253,7 @@ int instance_lock_config(struct instance *i, struct err *err)
 		return fd;
 	r = instance_load(i->config.id, &fresh, err);
 	if (r < 0)
-		return r == -ENOENT ? just_removed(i, err) : r;
+		return r == -ENOENT ? instance_just_removed(i, err) : r;
 	*i = *fresh;
 	*fresh = old;
 	return take_fd(fd);

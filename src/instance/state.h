@@ -21,6 +21,9 @@ int instance_lock(const struct instance *i, bool wait, struct err *err);
  * instance hands it on. Found free later, its owner died in between. */
 void instance_lock_keep(const struct instance *i, int lock_fd);
 bool instance_lock_kept(const struct instance *i);
+/* -ENOENT: what was found is gone by now. */
+int instance_just_removed(const struct instance *i, struct err *err);
+
 /* Removes the run directory with the lock in it; the lock must be held. */
 void instance_unlock_remove(const struct instance *i, int lock_fd);
 
